@@ -1,0 +1,1 @@
+"""The one question: may this peer publish or play?"""

@@ -1,0 +1,1 @@
+"""Request/response HTTP for operators and pages, on Quart."""

@@ -1,0 +1,1 @@
+"""Media going out at its own pace or over HTTP: FLV now."""

@@ -1,0 +1,1 @@
+"""Media coming in: RTMP conversations, FLV push, relays."""

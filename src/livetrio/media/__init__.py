@@ -1,0 +1,1 @@
+"""Streams: ring, registry, feeds, timestamps."""

@@ -1,0 +1,1 @@
+"""Sockets: listeners, the one connection guard, outboxes and the fan-out."""

@@ -1,0 +1,1 @@
+"""What is remembered: Protocols with an embedded store and Redis behind them."""
