@@ -1,0 +1,187 @@
+"""Scope: a named place in the nursery tree that can be listed, counted and cancelled.
+
+A scope is a nursery with a name. Tasks are not registered anywhere: they are read from Trio's
+own task tree when somebody asks. So listing costs nothing while nobody looks, and a task that
+was forgotten would still be seen.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import trio
+
+__all__ = ["Ended", "Scope", "ScopeInfo", "current_scope", "end_scopes", "open_scope", "tree"]
+
+_current: ContextVar[Scope | None] = ContextVar("livetrio_scope", default=None)
+
+
+class Scope:
+    """One named nursery. Made by `open_scope` only."""
+
+    __slots__ = (
+        "children",
+        "closed",
+        "files",
+        "id",
+        "kind",
+        "name",
+        "nursery",
+        "parent",
+        "reason",
+        "sockets",
+        "started",
+    )
+
+    def __init__(
+        self, kind: str, name: str, parent: Scope | None, nursery: trio.Nursery, started: float
+    ) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.kind = kind
+        self.name = name
+        self.parent = parent
+        self.nursery = nursery
+        self.started = started
+        self.children: set[Scope] = set()
+        self.sockets = 0
+        self.files = 0
+        self.reason = ""
+        self.closed: trio.Event | None = None
+
+    def cancel(self, reason: str) -> None:
+        """End everything in here; the first reason given is the one that is kept."""
+        if not self.reason:
+            self.reason = reason
+        self.nursery.cancel_scope.cancel()
+
+    def walk(self) -> Iterable[Scope]:
+        """This scope and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@asynccontextmanager
+async def open_scope(kind: str, name: str, *, parent: Scope | None = None) -> AsyncIterator[Scope]:
+    """Open a scope below the current one; leaving the block cancels what still runs in it.
+
+    A task inherits its current scope from whoever started it; one that was started into
+    another scope's nursery names its parent.
+    """
+    parent = parent or _current.get()
+    scope: Scope | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            scope = Scope(kind, name, parent, nursery, trio.current_time())
+            if parent is not None:
+                parent.children.add(scope)
+            token = _current.set(scope)
+            try:
+                yield scope
+            finally:
+                _current.reset(token)
+                nursery.cancel_scope.cancel()
+    finally:
+        if scope is not None:
+            if parent is not None:
+                parent.children.discard(scope)
+            if scope.closed is not None:
+                scope.closed.set()
+
+
+def current_scope() -> Scope:
+    """The scope the running task belongs to. RuntimeError outside of any."""
+    scope = _current.get()
+    if scope is None:
+        raise RuntimeError("not inside open_scope()")
+    return scope
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What was closed when scopes were ended from outside."""
+
+    scopes: int
+    tasks: int
+    sockets: int
+    files: int
+    milliseconds: float
+
+
+async def end_scopes(scopes: Iterable[Scope], reason: str) -> Ended:
+    """Cancel scopes and return when everything below them is gone."""
+    begun = trio.current_time()
+    tops = list(scopes)
+    every = {scope for top in tops for scope in top.walk()}
+    tasks = _tasks_by_scope(every)
+    sockets = sum(scope.sockets for scope in every)
+    files = sum(scope.files for scope in every)
+    count = sum(tasks[scope] for scope in every)
+    for scope in tops:
+        scope.cancel(reason)
+    for scope in tops:
+        # Still linked below its parent (or the root itself): not yet gone.
+        if scope.parent is None or scope in scope.parent.children:
+            if scope.closed is None:
+                scope.closed = trio.Event()
+            await scope.closed.wait()
+    milliseconds = (trio.current_time() - begun) * 1000
+    return Ended(len(every), count, sockets, files, round(milliseconds, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeInfo:
+    """One node of the living tree, as shown to operators."""
+
+    id: str
+    kind: str
+    name: str
+    age: float
+    """Seconds since the scope was opened."""
+    tasks: int
+    """Tasks of this scope itself, without those of its children."""
+    sockets: int
+    files: int
+    children: list[ScopeInfo] = field(default_factory=list)
+
+
+def tree(root: Scope) -> ScopeInfo:
+    """The scope tree below root as it is at this moment."""
+    tasks = _tasks_by_scope(root.walk())
+    now = trio.current_time()
+
+    def info(scope: Scope) -> ScopeInfo:
+        children = sorted(scope.children, key=lambda child: child.started)
+        return ScopeInfo(
+            id=scope.id,
+            kind=scope.kind,
+            name=scope.name,
+            age=round(now - scope.started, 3),
+            tasks=tasks[scope],
+            sockets=scope.sockets,
+            files=scope.files,
+            children=[info(child) for child in children],
+        )
+
+    return info(root)
+
+
+def _tasks_by_scope(every: Iterable[Scope]) -> Counter[Scope]:
+    """Count Trio's tasks by the innermost scope that each has open or was started in."""
+    owners = {scope.nursery: scope for scope in every}
+    counts: Counter[Scope] = Counter()
+    root = trio.lowlevel.current_root_task()
+    pending: list[tuple[trio.lowlevel.Task, Scope | None]] = [(root, None)] if root else []
+    while pending:
+        task, scope = pending.pop()
+        for nursery in task.child_nurseries:  # outermost first
+            scope = owners.get(nursery, scope)
+            pending.extend((child, scope) for child in nursery.child_tasks)
+        if scope is not None:
+            counts[scope] += 1
+    return counts
