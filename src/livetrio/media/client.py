@@ -1,0 +1,63 @@
+"""Client: one peer of a stream, publisher or player, as operators see and end it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from livetrio.net.connection import Connection
+from livetrio.net.scope import Scope
+
+__all__ = ["Client", "Numbers", "Role"]
+
+Role = Literal["publisher", "player"]
+
+
+class Numbers(NamedTuple):
+    """One reading of a client's counters."""
+
+    bytes_in: int
+    """Received from the peer."""
+    bytes_out: int
+    """Handed to the kernel for the peer."""
+    jumps: int
+    """Times it was moved to a newer key frame because it was too slow."""
+    dropped: int
+    """Bytes of media it was not sent for that reason."""
+    queued: int
+    """Bytes that wait for it."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """Identity and numbers of one peer; the connection does the rest."""
+
+    role: Role
+    protocol: str
+    """Label for people and metrics: "rtmp", "rtmps", "flv", "ws-flv", "relay" ..."""
+    scope: Scope
+    """Cancelling it ends the peer."""
+    connection: Connection | None = None
+    """None for participants inside this process."""
+    url: str = ""
+    """What the peer asked for, without its query."""
+    agent: str = ""
+    """What software it says it is."""
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    since: float = field(default_factory=time.time)
+
+    @property
+    def address(self) -> str:
+        """host:port, empty for participants inside this process."""
+        return str(self.connection) if self.connection is not None else ""
+
+    def numbers(self) -> Numbers:
+        """The counters now; all 0 for participants inside this process."""
+        if self.connection is None:
+            return Numbers(0, 0, 0, 0, 0)
+        outbox = self.connection.outbox
+        return Numbers(
+            self.connection.received, outbox.sent, outbox.jumps, outbox.dropped, outbox.queued
+        )

@@ -1,0 +1,221 @@
+"""Registry: which streams there are; where publishers and viewers meet.
+
+Scoped, both ways: leaving `publish` is the unpublish, leaving `subscribe` is the end of watching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from livetrio.errors import RefusalCode, Refused
+from livetrio.logs import get_logger
+from livetrio.media.client import Client, Numbers
+from livetrio.media.events import Events
+from livetrio.media.ring import RingLimits
+from livetrio.media.stream import Publication, Stream
+from livetrio.net.fanout import Pacer
+from livetrio.net.scope import Ended, Scope, end_scopes, open_scope
+from livetrio.packet import StreamKey
+
+__all__ = ["Registry", "Totals", "open_registry"]
+
+log = get_logger(__name__)
+
+_DRAIN_TIMEOUT = 2.0
+"""Seconds an ended stream's feeds have for their last flush."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over clients that have left, for counters that must never fall."""
+
+    clients: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    jumps: int = 0
+    dropped: int = 0
+
+    def add(self, now: Numbers, before: Numbers) -> None:
+        """One client more, that did what lies between two readings of its numbers."""
+        self.clients += 1
+        self.bytes_in += now.bytes_in - before.bytes_in
+        self.bytes_out += now.bytes_out - before.bytes_out
+        self.jumps += now.jumps - before.jumps
+        self.dropped += now.dropped - before.dropped
+
+
+class Registry:
+    """Made by `open_registry`."""
+
+    def __init__(
+        self, scope: Scope, limits: RingLimits, pacer: Pacer, events: Events, resume_window: float
+    ) -> None:
+        self.scope = scope
+        self.events = events
+        self.streams: dict[StreamKey, Stream] = {}
+        self.past: dict[tuple[str, str], Totals] = {}
+        """By (role, protocol)."""
+        self._limits = limits
+        self._pacer = pacer
+        self._resume_window = resume_window
+        self._waiting: dict[StreamKey, trio.lowlevel.ParkingLot] = {}
+
+    @asynccontextmanager
+    async def publish(
+        self, key: StreamKey, client: Client, *, takeover: bool
+    ) -> AsyncIterator[Publication]:
+        """Be the publisher of a stream, new or waiting for its publisher's return.
+
+        takeover: end another publisher that is there (else: be refused).
+
+        Raises:
+            Refused: CONFLICT, somebody else publishes.
+        """
+        while (stream := self.streams.get(key)) is None:
+            await self.scope.nursery.start(self._live, key, name=f"stream {key}")
+        # From here to the assignment nothing awaits: of two publishers one comes second.
+        if (other := stream.publication) is not None:
+            if not takeover:
+                raise Refused(
+                    RefusalCode.CONFLICT,
+                    f"stream {key} is being published already",
+                    hint="override_publisher: always lets a second publisher take over",
+                )
+            log.info(
+                "publisher taken over", stream=str(key), old=other.client.address, **_who(client)
+            )
+            other.client.scope.cancel("another publisher took over")
+        publication = Publication(stream, client)
+        resumed = stream.newest_dts is not None
+        stream.publication = publication
+        stream.resume_deadline.deadline = float("inf")
+        log.info("stream resumed" if resumed else "stream online", stream=str(key), **_who(client))
+        self.events.publish("stream.resumed" if resumed else "stream.online", stream=str(key))
+        if waiting := self._waiting.pop(key, None):
+            waiting.unpark_all()
+        try:
+            with self._present(stream, client):
+                yield publication
+        finally:
+            if stream.publication is publication:
+                stream.publication = None
+                window = 0.0 if publication.ended_cleanly else self._resume_window
+                stream.resume_deadline.deadline = trio.current_time() + window
+                log.info("publisher left", stream=str(key), waits=window, **_who(client))
+
+    @asynccontextmanager
+    async def subscribe(
+        self, key: StreamKey, client: Client, *, wait: float = 0.0
+    ) -> AsyncIterator[Stream]:
+        """Watch a stream; a player that is early waits that many seconds for its publisher.
+
+        Raises:
+            Refused: NOT_FOUND.
+        """
+        stream = self.streams.get(key)
+        if stream is None and wait > 0:
+            with trio.move_on_after(wait):
+                await self._published(key)
+            stream = self.streams.get(key)
+        if stream is None:
+            raise Refused(RefusalCode.NOT_FOUND, f"stream {key} is not being published")
+        with self._present(stream, client):
+            yield stream
+
+    def clients(self) -> Iterator[tuple[Stream, Client]]:
+        """Everybody connected for a stream."""
+        for stream in self.streams.values():
+            for client in stream.clients.values():
+                yield stream, client
+
+    async def end_stream(self, key: StreamKey, reason: str) -> Ended | None:
+        """End a stream, its publisher and its viewers; returns when all of it is gone.
+
+        None: there is no such stream.
+        """
+        stream = self.streams.get(key)
+        if stream is None:
+            return None
+        scopes = {client.scope for client in stream.clients.values()} | {stream.scope}
+        log.info("stream ended by an operator", stream=str(key), reason=reason)
+        return await end_scopes(scopes, reason)
+
+    async def end_client(self, client_id: str, reason: str) -> Ended | None:
+        """End one client; returns when it is gone. None: there is no such client."""
+        for stream, client in self.clients():
+            if client.id == client_id:
+                log.info("client ended by an operator", stream=str(stream.key), **_who(client))
+                return await end_scopes([client.scope], reason)
+        return None
+
+    @contextmanager
+    def _present(self, stream: Stream, client: Client) -> Iterator[None]:
+        """The client is listed while it is here, and its numbers are kept when it goes."""
+        about = {"stream": str(stream.key), "id": client.id, "role": client.role}
+        stream.clients[client.id] = client
+        self.events.publish("client.opened", **about, protocol=client.protocol)
+        # A connection may play one stream after another: only what it did here counts here.
+        before = client.numbers()
+        try:
+            yield
+        finally:
+            del stream.clients[client.id]
+            self.past.setdefault((client.role, client.protocol), Totals()).add(
+                client.numbers(), before
+            )
+            self.events.publish("client.closed", **about, reason=client.scope.reason or "left")
+
+    async def _published(self, key: StreamKey) -> None:
+        lot = self._waiting.setdefault(key, trio.lowlevel.ParkingLot())
+        try:
+            await lot.park()
+        finally:
+            if not lot and self._waiting.get(key) is lot:
+                del self._waiting[key]
+
+    async def _live(
+        self, key: StreamKey, *, task_status: trio.TaskStatus[Stream] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """A stream's life: until its publisher is gone for longer than the resume window."""
+        if (other := self.streams.get(key)) is not None:
+            task_status.started(other)
+            return
+        async with open_scope("stream", str(key), parent=self.scope) as scope:
+            stream = Stream(key, scope, self._limits, self._pacer)
+            self.streams[key] = stream
+            try:
+                task_status.started(stream)
+                with stream.resume_deadline:
+                    await trio.sleep_forever()
+            finally:
+                # First the name is free, then the viewers get what is left and a goodbye.
+                del self.streams[key]
+                stream.ring.end()
+                reason = scope.reason or "publisher left"
+                log.info("stream offline", stream=str(key), reason=reason)
+                self.events.publish("stream.offline", stream=str(key), reason=reason)
+            with trio.move_on_after(_DRAIN_TIMEOUT):
+                await stream.drained()
+
+
+@asynccontextmanager
+async def open_registry(
+    *,
+    limits: RingLimits | None = None,
+    pacer: Pacer | None = None,
+    events: Events | None = None,
+    resume_window: float = 10.0,
+) -> AsyncIterator[Registry]:
+    """The registry, with the nursery that all streams live in."""
+    async with open_scope("registry", "streams") as scope:
+        yield Registry(
+            scope, limits or RingLimits(), pacer or Pacer(), events or Events(), resume_window
+        )
+
+
+def _who(client: Client) -> dict[str, object]:
+    return {"protocol": client.protocol, "peer": client.address, "client": client.id}
