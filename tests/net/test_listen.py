@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 import trustme
+from kit.logs import lines
 from kit.peers import listening
 
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError, StartError
@@ -90,8 +91,12 @@ async def test_whatever_a_handler_raises_ends_that_peer_with_one_reason(error, l
     async with listening(listener(), fail_once) as port:
         assert await exchange(port, b"fail") == b""
         assert await exchange(port, b"work") == b"fine"
-    told = [record for record in caplog.records if words in record.getMessage() or record.exc_info]
-    assert [record.levelno for record in told] == [level]
+    (line,) = lines(caplog)
+    assert line.level == level
+    if level == logging.ERROR:
+        assert words in caplog.text  # with its traceback
+    else:
+        assert words in line.fields["reason"] + line.fields.get("hint", "")
 
 
 async def test_connections_appear_in_the_tree_and_are_gone_with_the_listener():
@@ -163,10 +168,8 @@ async def test_running_out_of_files_is_waited_out_and_told_once_a_second(monkeyp
 def test_a_port_in_use_is_one_clear_line():
     with bind("rtmp", Address("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StartError, match=f"rtmp cannot listen on 127.0.0.1:{port}: Address"):
-            bind("other", Address("127.0.0.1", port)).close()
-        with pytest.raises(StartError, match=f"^rtmp cannot listen on 127.0.0.1:{port}"):
-            bind("rtmp", Address("127.0.0.1", port))
+        with pytest.raises(StartError, match=f"^flv cannot listen on 127.0.0.1:{port}: Address"):
+            bind("flv", Address("127.0.0.1", port))
 
 
 async def test_without_a_host_ipv4_and_ipv6_are_served_and_peers_named_plainly():
@@ -184,7 +187,7 @@ async def test_a_trusted_proxy_tells_the_real_address():
     async with listening(listener(trusted=TRUST_LOOPBACK), whoami) as port:
         header = b"PROXY TCP4 203.0.113.7 198.51.100.1 56324 1935\r\n"
         assert await exchange(port, header) == b"203.0.113.7 56324 True"
-        assert await exchange(port, b"\x03no header") == b"127.0.0.1 %d True" % 0 or True
+        assert (await exchange(port, b"\x03no header")).startswith(b"127.0.0.1 ")
 
 
 async def test_the_proxys_header_may_come_in_pieces_and_is_not_payload():
@@ -267,7 +270,8 @@ async def test_plain_bytes_on_a_tls_port_are_refused_with_the_reason(certificate
     caplog.set_level(logging.WARNING)
     async with listening(listener(tls=ServerTls(cert, key)), echo) as port:
         await exchange(port, b"\x03" + bytes(1536))
-    assert any("TLS handshake failed" in record.getMessage() for record in caplog.records)
+    (line,) = lines(caplog)
+    assert line.fields["reason"].startswith("TLS handshake failed: ")
 
 
 async def test_a_tls_handshake_that_never_comes_is_given_up(certificate, autojump_clock, caplog):
@@ -275,7 +279,8 @@ async def test_a_tls_handshake_that_never_comes_is_given_up(certificate, autojum
     async with listening(listener(tls=ServerTls(cert, key)), echo) as port:
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             assert await stream.receive_some() == b""
-    assert "TLS handshake not finished in time" in caplog.text
+    (line,) = lines(caplog)
+    assert line.fields["reason"] == "TLS handshake not finished in time"
 
 
 async def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(certificate):

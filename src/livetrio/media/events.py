@@ -45,7 +45,7 @@ class Events:
         listener = _Listener()
         self._listeners.add(listener)
         try:
-            yield listener.events()
+            yield listener
         finally:
             self._listeners.discard(listener)
 
@@ -64,6 +64,8 @@ class _Listener:
         except trio.WouldBlock:
             self._lost += 1
 
-    async def events(self) -> AsyncIterator[Event]:
-        async for event in self._receive:
-            yield event
+    def __aiter__(self) -> _Listener:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._receive.receive()

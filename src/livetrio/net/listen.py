@@ -12,7 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import trio
 
@@ -137,8 +137,8 @@ async def serve_listener(
     handler: Handler,
     *,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Accept for ever; each connection runs `handler` in a scope of its own, guarded.
+) -> None:
+    """Accept until cancelled; each connection runs `handler` in a scope of its own, guarded.
 
     started() gives the bound address. Cancelling closes the listening socket and every
     connection that came through it.
@@ -165,7 +165,6 @@ async def serve_listener(
                         scope.nursery.start_soon(
                             doorman.attend, client, address, name=f"{listener.name} connection"
                         )
-    raise AssertionError("unreachable: accepting only ends by cancellation")
 
 
 class _Doorman:
