@@ -12,6 +12,8 @@ __all__ = [
     "Refused",
     "RemoteProtocolError",
     "StartError",
+    "StoreError",
+    "StoreUnavailable",
 ]
 
 
@@ -36,6 +38,14 @@ class ConfigError(LivetrioError):
 
 class StartError(LivetrioError):
     """The server could not start; the message is one line that says what to do about."""
+
+
+class StoreError(LivetrioError):
+    """What is remembered cannot be read or written; the message says where and why."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer now (Redis is down, a lock is held): worth trying again."""
 
 
 class RefusalCode(enum.Enum):

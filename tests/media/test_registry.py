@@ -302,3 +302,33 @@ async def test_cancelling_the_registry_ends_every_stream():
             await trio.sleep(0.01)
     assert stream.ring.ended
     assert registry.streams == {}
+
+
+async def test_draining_says_goodbye_to_publishers_and_viewers_of_every_stream(autojump_clock):
+    async with open_registry() as registry, connected() as (viewer, peer):
+        async with open_scope("connection", "publisher") as publisher_scope:
+            client = Client("publisher", "test", publisher_scope)
+            async with registry.publish(KEY, client, takeover=False) as publication:
+                publication.publish(gop(0))
+
+                async def watch(task_status: trio.TaskStatus[None]) -> None:
+                    async with open_scope("connection", "player") as scope:
+                        about = Client("player", "test", scope)
+                        async with registry.subscribe(KEY, about) as stream:
+                            outbox = viewer.outbox
+                            outbox._scope = scope
+                            with stream.watch(FORMAT, outbox):
+                                task_status.started()
+                                await trio.sleep_forever()
+
+                async def drain() -> None:
+                    with trio.CancelScope(shield=True), trio.fail_after(5):
+                        await registry.drain("server is stopping")
+
+                await registry.scope.nursery.start(watch)
+                registry.scope.nursery.start_soon(drain)
+                await trio.sleep_forever()
+        assert publisher_scope.reason == "server is stopping"
+        assert await read_exactly(peer, 9) == b"Vavavabye"
+        await trio.testing.wait_all_tasks_blocked()
+        assert registry.streams == {}

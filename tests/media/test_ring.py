@@ -93,7 +93,9 @@ async def test_packets_are_kept_for_slow_cursors_beyond_the_group_of_pictures():
     assert cursor.jumps == 0
 
 
-@pytest.mark.parametrize(("gops", "expected"), [(0, ""), (1, "Vavava"), (2, "Vavava" * 2), (9, "Vavava" * 3)])
+@pytest.mark.parametrize(
+    ("gops", "expected"), [(0, ""), (1, "Vavava"), (2, "Vavava" * 2), (9, "Vavava" * 3)]
+)
 def test_as_many_groups_of_pictures_are_given_as_are_configured(gops: int, expected: str):
     ring = Ring(RingLimits(gops=gops, lag=0))
     for start in (0, 120, 240):

@@ -43,7 +43,9 @@ def test_composition_offsets_are_kept():
 def test_the_32_bit_wrap_goes_on_counting_for_each_track():
     repair = TimestampRepair()
     before, after = WRAP - 20 * MS, 13 * MS
-    assert repaired(repair, audio(before), video(before), video(after), audio(before + 10 * MS)) == [
+    assert repaired(
+        repair, audio(before), video(before), video(after), audio(before + 10 * MS)
+    ) == [
         before,
         before,
         WRAP + after,
@@ -55,7 +57,9 @@ def test_the_32_bit_wrap_goes_on_counting_for_each_track():
 
 def test_a_straggler_from_before_the_wrap_keeps_its_place():
     repair = TimestampRepair()
-    times = repaired(repair, video(WRAP - 20 * MS), video(5 * MS), video(WRAP - 10 * MS), video(38 * MS))
+    times = repaired(
+        repair, video(WRAP - 20 * MS), video(5 * MS), video(WRAP - 10 * MS), video(38 * MS)
+    )
     assert times == [WRAP - 20 * MS, WRAP + 5 * MS, WRAP + 5 * MS, WRAP + 38 * MS]
     assert repair.counts.backward == 1
 
@@ -67,7 +71,10 @@ def test_a_jump_of_hours_ahead_or_back_becomes_one_small_gap_for_all_tracks():
         repaired(repair, video(start), audio(start + 10 * MS))
         newest = repair.newest
         after = repaired(
-            repair, video(start + jump), audio(start + jump + 10 * MS), video(start + jump + 33 * MS)
+            repair,
+            video(start + jump),
+            audio(start + jump + 10 * MS),
+            video(start + jump + 33 * MS),
         )
         assert after == [newest + GAP, newest + GAP + 10 * MS, newest + GAP + 33 * MS]
         assert repair.counts.jumps == 1

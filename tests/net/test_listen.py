@@ -80,7 +80,9 @@ async def test_last_words_reach_a_peer_that_is_still_sending():
         (ExceptionGroup("two", [RemoteProtocolError("inner")]), logging.WARNING, "inner"),
     ],
 )
-async def test_whatever_a_handler_raises_ends_that_peer_with_one_reason(error, level, words, caplog):
+async def test_whatever_a_handler_raises_ends_that_peer_with_one_reason(
+    error, level, words, caplog
+):
     caplog.set_level(logging.INFO)
 
     async def fail_once(connection: Connection) -> None:
@@ -117,6 +119,30 @@ async def test_connections_appear_in_the_tree_and_are_gone_with_the_listener():
             await trio.open_tcp_stream("127.0.0.1", address.port)
 
 
+async def test_a_listener_that_stops_accepting_ends_with_its_last_connection():
+    one = listener()
+    async with open_scope("server", "root") as root:
+        ended = trio.Event()
+
+        async def serve(task_status: trio.TaskStatus[Address]) -> None:
+            await serve_listener(one, echo, task_status=task_status)
+            ended.set()
+
+        address = await root.nursery.start(serve)
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream("127.0.0.1", address.port) as stream:
+                await stream.send_all(b"one")
+                assert await stream.receive_some() == b"one"
+                one.accepting.cancel()
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                with pytest.raises(OSError, match="all attempts to connect"):
+                    await trio.open_tcp_stream("127.0.0.1", address.port)
+                await stream.send_all(b"two")
+                assert await stream.receive_some() == b"two"
+                assert not ended.is_set()
+            await ended.wait()
+
+
 async def test_connections_beyond_the_listeners_cap_are_closed_at_once():
     async with listening(listener(caps=Caps(per_listener=2)), echo) as port:
         streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(3)]
@@ -138,9 +164,7 @@ async def test_connections_beyond_an_addresss_cap_are_closed_and_others_are_not(
             await trio.testing.wait_all_tasks_blocked(0.05)
             assert await exchange(port, b"") == b""
             with trio.fail_after(10):
-                stream = await trio.open_tcp_stream(
-                    "127.0.0.1", port, local_address="127.0.0.2"
-                )
+                stream = await trio.open_tcp_stream("127.0.0.1", port, local_address="127.0.0.2")
                 async with stream:
                     await stream.send_all(b"other")
                     assert await stream.receive_some() == b"other"

@@ -31,8 +31,14 @@ def addresses(a: str, b: str, port: int) -> bytes:
         (V1, ProxyHeader(len(V1), "203.0.113.7", 56324)),
         (b"PROXY TCP6 2001:db8::1 ::1 5 6\r\n", ProxyHeader(32, "2001:db8::1", 5)),
         (b"PROXY UNKNOWN whatever\r\n", ProxyHeader(24, None, 0)),
-        (v2(0x21, 0x11, addresses("203.0.113.7", "198.51.100.1", 9)), ProxyHeader(28, "203.0.113.7", 9)),
-        (v2(0x21, 0x21, addresses("2001:db8::1", "::1", 9) + b"tlv"), ProxyHeader(55, "2001:db8::1", 9)),
+        (
+            v2(0x21, 0x11, addresses("203.0.113.7", "198.51.100.1", 9)),
+            ProxyHeader(28, "203.0.113.7", 9),
+        ),
+        (
+            v2(0x21, 0x21, addresses("2001:db8::1", "::1", 9) + b"tlv"),
+            ProxyHeader(55, "2001:db8::1", 9),
+        ),
         (v2(0x20, 0x00, b""), ProxyHeader(16, None, 0)),
         (v2(0x21, 0x31, bytes(216)), ProxyHeader(232, None, 0)),
         (b"\x03" + bytes(1536), ProxyHeader(0, None, 0)),

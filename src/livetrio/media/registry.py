@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -17,11 +17,12 @@ from livetrio.media.client import Client, Numbers
 from livetrio.media.events import Events
 from livetrio.media.ring import RingLimits
 from livetrio.media.stream import Publication, Stream
+from livetrio.media.timestamps import RepairCounts
 from livetrio.net.fanout import Pacer
 from livetrio.net.scope import Ended, Scope, end_scopes, open_scope
 from livetrio.packet import StreamKey
 
-__all__ = ["Registry", "Totals", "open_registry"]
+__all__ = ["Registry", "StreamTotals", "Totals", "open_registry"]
 
 log = get_logger(__name__)
 
@@ -48,6 +49,25 @@ class Totals:
         self.dropped += now.dropped - before.dropped
 
 
+@dataclass(slots=True)
+class StreamTotals:
+    """Sums over streams that have ended, for the same reason."""
+
+    streams: int = 0
+    packets: int = 0
+    bytes: int = 0
+    repairs: RepairCounts = field(default_factory=RepairCounts)
+
+    def add(self, stream: Stream) -> None:
+        """One stream more."""
+        self.streams += 1
+        self.packets += stream.packets_in
+        self.bytes += stream.bytes_in
+        self.repairs.wraps += stream.repairs.wraps
+        self.repairs.jumps += stream.repairs.jumps
+        self.repairs.backward += stream.repairs.backward
+
+
 class Registry:
     """Made by `open_registry`."""
 
@@ -59,8 +79,9 @@ class Registry:
         self.streams: dict[StreamKey, Stream] = {}
         self.past: dict[tuple[str, str], Totals] = {}
         """By (role, protocol)."""
+        self.ended = StreamTotals()
         self._limits = limits
-        self._pacer = pacer
+        self.pacer = pacer
         self._resume_window = resume_window
         self._waiting: dict[StreamKey, trio.lowlevel.ParkingLot] = {}
 
@@ -132,6 +153,21 @@ class Registry:
             for client in stream.clients.values():
                 yield stream, client
 
+    def totals(self) -> dict[tuple[str, str], Totals]:
+        """Sums by (role, protocol) over all clients that there ever were; they never fall."""
+        sums = {label: replace(totals) for label, totals in self.past.items()}
+        for _, client in self.clients():
+            label = client.role, client.protocol
+            sums.setdefault(label, Totals()).add(client.numbers(), client.before)
+        return sums
+
+    def stream_totals(self) -> StreamTotals:
+        """The same over all streams, ended or not."""
+        sums = replace(self.ended, repairs=replace(self.ended.repairs))
+        for stream in self.streams.values():
+            sums.add(stream)
+        return sums
+
     async def end_stream(self, key: StreamKey, reason: str) -> Ended | None:
         """End a stream, its publisher and its viewers; returns when all of it is gone.
 
@@ -152,20 +188,31 @@ class Registry:
                 return await end_scopes([client.scope], reason)
         return None
 
+    async def drain(self, reason: str) -> None:
+        """End all streams with a goodbye; returns when everybody has heard it. Set a deadline."""
+        scopes = {client.scope for _, client in self.clients()}
+        for stream in list(self.streams.values()):
+            if stream.publication is not None:
+                stream.publication.finish()
+                stream.publication.client.scope.cancel(reason)
+            else:
+                stream.resume_deadline.cancel()
+        for scope in scopes:
+            await scope.wait_closed()
+
     @contextmanager
     def _present(self, stream: Stream, client: Client) -> Iterator[None]:
         """The client is listed while it is here, and its numbers are kept when it goes."""
         about = {"stream": str(stream.key), "id": client.id, "role": client.role}
         stream.clients[client.id] = client
         self.events.publish("client.opened", **about, protocol=client.protocol)
-        # A connection may play one stream after another: only what it did here counts here.
-        before = client.numbers()
+        client.before = client.numbers()  # only what it did here counts here
         try:
             yield
         finally:
             del stream.clients[client.id]
             self.past.setdefault((client.role, client.protocol), Totals()).add(
-                client.numbers(), before
+                client.numbers(), client.before
             )
             self.events.publish("client.closed", **about, reason=client.scope.reason or "left")
 
@@ -185,7 +232,7 @@ class Registry:
             task_status.started(other)
             return
         async with open_scope("stream", str(key), parent=self.scope) as scope:
-            stream = Stream(key, scope, self._limits, self._pacer)
+            stream = Stream(key, scope, self._limits, self.pacer)
             self.streams[key] = stream
             try:
                 task_status.started(stream)
@@ -194,6 +241,7 @@ class Registry:
             finally:
                 # First the name is free, then the viewers get what is left and a goodbye.
                 del self.streams[key]
+                self.ended.add(stream)
                 stream.ring.end()
                 reason = scope.reason or "publisher left"
                 log.info("stream offline", stream=str(key), reason=reason)

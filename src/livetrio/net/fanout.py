@@ -37,9 +37,14 @@ class Pacer:
         self._cap = cap
         self._costs: dict[Fanout, float] = {}  # square roots of seconds per flush
         self._sum = 0.0
+        self.flushes = 0
+        self.seconds = 0.0
+        """CPU seconds spent sending, by all audiences that there were."""
 
     def window(self, fanout: Fanout, spent: float) -> float:
         """Note what a flush cost (CPU seconds); return how long to wait before the next."""
+        self.flushes += 1
+        self.seconds += spent
         last = self._costs.get(fanout, 0.0)
         cost = spent + _WAKE_COST
         if last:

@@ -1,24 +1,26 @@
 """Listeners: bind, accept, and the one guard that every connection runs in.
 
 Slow-peer policy, caps, deadlines before the first byte, address of the real peer, TLS, and the
-single broad `except` of the whole program are here, once for all protocols.
+guard around the handler (net/guard.py) are here, once for all protocols.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import trio
 
+from livetrio.config import Address, Network
 from livetrio.errors import Refused, RemoteProtocolError, StartError
 from livetrio.logs import get_logger
 from livetrio.net.connection import Connection
+from livetrio.net.guard import guarded
 from livetrio.net.outbox import OutboxLimits
 from livetrio.net.scope import open_scope
 from livetrio.net.tls import ServerTls
@@ -29,7 +31,6 @@ __all__ = ["Address", "Caps", "Handler", "Listener", "bind", "serve_listener"]
 log = get_logger(__name__)
 
 Handler = Callable[[Connection], Awaitable[None]]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _BACKLOG = 1024
 _SEND_BUFFER = 256 << 10
@@ -42,17 +43,6 @@ _CAPACITY_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _CAPACITY_PAUSE = 0.1
 _PROXY_TIMEOUT = 5.0
 _PROXY_PAUSE = 0.01
-
-
-class Address(NamedTuple):
-    """Where to listen; host None is every interface, IPv4 and IPv6."""
-
-    host: str | None
-    port: int
-
-    def __str__(self) -> str:
-        host = self.host or ""
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 @dataclass
@@ -87,6 +77,8 @@ class Listener:
     trusted: Sequence[Network] = ()
     limits: OutboxLimits = field(default_factory=OutboxLimits)
     caps: Caps = field(default_factory=Caps)
+    accepting: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Cancel it to take nobody in any more; connections go on to their end."""
 
     @property
     def address(self) -> Address:
@@ -140,31 +132,37 @@ async def serve_listener(
 ) -> None:
     """Accept until cancelled; each connection runs `handler` in a scope of its own, guarded.
 
-    started() gives the bound address. Cancelling closes the listening socket and every
-    connection that came through it.
+    started() gives the bound address. Returns when `listener.accepting` was cancelled and the
+    last connection has ended; cancelling it ends them all.
     """
-    async with open_scope("listener", f"{listener.name} {listener.address}") as scope:
+    doorman = _Doorman(listener, handler)
+    async with (
+        open_scope("listener", f"{listener.name} {listener.address}") as scope,
+        trio.open_nursery() as connections,
+    ):
         scope.sockets = 1
-        with listener.sock as sock:
+        with listener.sock as sock, listener.accepting:
             task_status.started(listener.address)
-            doorman = _Doorman(listener, handler)
             while True:
                 await trio.lowlevel.wait_readable(sock)
-                for _ in range(_ACCEPT_BATCH):
-                    try:
-                        client, address = sock.accept()
-                    except BlockingIOError:
-                        break
-                    except OSError as error:
-                        if error.errno not in _CAPACITY_ERRNOS:
-                            continue  # that one client is gone already (ECONNABORTED)
-                        doorman.complain("cannot accept", error.strerror or str(error))
-                        await trio.sleep(_CAPACITY_PAUSE)
-                        break
-                    if doorman.admits(client, address):
-                        scope.nursery.start_soon(
-                            doorman.attend, client, address, name=f"{listener.name} connection"
-                        )
+                await _accept_some(sock, doorman, connections)
+        scope.sockets = 0
+
+
+async def _accept_some(sock: socket.socket, doorman: _Doorman, connections: trio.Nursery) -> None:
+    for _ in range(_ACCEPT_BATCH):
+        try:
+            client, address = sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno not in _CAPACITY_ERRNOS:
+                continue  # that one client is gone already (ECONNABORTED)
+            doorman.complain("cannot accept", error.strerror or str(error))
+            await trio.sleep(_CAPACITY_PAUSE)
+            return
+        if doorman.admits(client, address):
+            connections.start_soon(doorman.attend, client, address, name="connection")
 
 
 class _Doorman:
@@ -213,15 +211,13 @@ class _Doorman:
             async with open_scope("connection", f"{listener.name} {peer}:{address[1]}") as scope:
                 scope.sockets = 1
                 connection = Connection(client, scope, listener.limits, peer, address[1])
-                try:
+                with guarded(functools.partial(self._blame, connection)):
                     if counted is None:
                         connection.trusted = True
                         counted = await self._hear_proxy(connection)
                     if listener.tls is not None:
                         await connection.start_tls(listener.tls.context(), listener.limits)
                     await self._handler(connection)
-                except Exception as error:  # noqa: BLE001 - the one broad catch of the program
-                    self._blame(connection, error)
                 await connection.say_goodbye()
         finally:
             client.close()
@@ -268,27 +264,20 @@ class _Doorman:
         address = ipaddress.ip_address(ip.partition("%")[0])
         return any(address in network for network in self._listener.trusted)
 
-    def _blame(self, connection: Connection, error: Exception) -> None:
+    def _blame(self, connection: Connection, error: BaseException) -> None:
         """One line that says why, at the level of whose fault it is."""
-        for cause in _leaves(error):
-            details = {"listener": self._listener.name, "peer": str(connection)}
-            match cause:
-                case RemoteProtocolError():
-                    log.warning("peer broke the protocol", **details, reason=str(cause))
-                case Refused(reason=reason, hint=hint):
-                    log.warning("refused", **details, reason=reason, hint=hint)
-                case trio.BrokenResourceError() | OSError():
-                    log.info("peer gone", **details, reason=str(cause))
-                case trio.TooSlowError():
-                    log.warning("peer too slow", **details, reason="a deadline passed")
-                case _:
-                    log.error("bug: connection ended by an exception", **details, exc_info=cause)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
+        details = {"listener": self._listener.name, "peer": str(connection)}
+        match error:
+            case RemoteProtocolError():
+                log.warning("peer broke the protocol", **details, reason=str(error))
+            case Refused(reason=reason, hint=hint):
+                log.warning("refused", **details, reason=reason, hint=hint)
+            case trio.BrokenResourceError() | OSError():
+                log.info("peer gone", **details, reason=str(error))
+            case trio.TooSlowError():
+                log.warning("peer too slow", **details, reason="a deadline passed")
+            case _:
+                log.error("bug: connection ended by an exception", **details, exc_info=error)
 
 
 def _plain(ip: str) -> str:

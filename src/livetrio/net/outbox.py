@@ -104,6 +104,12 @@ class Outbox:
 
     def send_block(self, block: Block) -> None:
         """Send media, or a part from a key frame on, or nothing to one that is too slow."""
+        if not self._queue and not self.skipping:  # nearly always: keep it short
+            data = block.data
+            count = self._try_send(data)
+            if count < len(data):
+                self._enqueue(block, count)
+            return
         if self.skipping:
             if block.key_at < 0:
                 self.dropped += len(block.data)
@@ -143,7 +149,7 @@ class Outbox:
             return
         count = self._try_send(block.data)
         if count < len(block.data):
-            self._enqueue(block, max(count, 0))
+            self._enqueue(block, count)
 
     def _try_send(self, data: bytes | memoryview) -> int:
         """Bytes the kernel took; less than all means the socket is full (or gone)."""

@@ -59,6 +59,14 @@ class Scope:
             self.reason = reason
         self.nursery.cancel_scope.cancel()
 
+    async def wait_closed(self) -> None:
+        """Return when everything in here is gone."""
+        # Still linked below its parent (or the root itself): not yet gone.
+        if self.parent is None or self in self.parent.children:
+            if self.closed is None:
+                self.closed = trio.Event()
+            await self.closed.wait()
+
     def walk(self) -> Iterable[Scope]:
         """This scope and all below it."""
         yield self
@@ -125,11 +133,7 @@ async def end_scopes(scopes: Iterable[Scope], reason: str) -> Ended:
     for scope in tops:
         scope.cancel(reason)
     for scope in tops:
-        # Still linked below its parent (or the root itself): not yet gone.
-        if scope.parent is None or scope in scope.parent.children:
-            if scope.closed is None:
-                scope.closed = trio.Event()
-            await scope.closed.wait()
+        await scope.wait_closed()
     milliseconds = (trio.current_time() - begun) * 1000
     return Ended(len(every), count, sockets, files, round(milliseconds, 3))
 
