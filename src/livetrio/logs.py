@@ -18,11 +18,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO, cast
-from urllib.parse import urlsplit
 
 import structlog
 
-__all__ = ["LEVELS", "LogFormat", "Redacted", "get_logger", "logs_to", "redact", "redact_url"]
+__all__ = ["LEVELS", "LogFormat", "Redacted", "get_logger", "logs_to", "redact"]
 
 LogFormat = Literal["human", "json"]
 
@@ -66,20 +65,6 @@ def redact(secret: str) -> Redacted:
     A secret of eight characters or fewer is hidden whole; four of them would be half of it.
     """
     return Redacted(f"{secret[:4]}…" if len(secret) > 8 else "…")
-
-
-def redact_url(url: str) -> str:
-    """A relay's URL as logs may show it: without user, query, and the end of its path.
-
-    The last path element of another service's RTMP address is its secret stream key.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:  # "rtmp://[::1": not a URL, and maybe nothing but a secret
-        return redact(url)
-    folder, _, name = parts.path.rpartition("/")
-    return f"{parts.scheme}://{host}{folder}/{redact(name)}" if host else redact(url)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

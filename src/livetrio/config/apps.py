@@ -1,0 +1,68 @@
+"""The entries of `server:`: the applications, each with its own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from livetrio.config.problems import Problems
+from livetrio.config.schema import AppConfig
+from livetrio.config.values import Node, Reader, app_name, boolean, choice, push_urls
+
+__all__ = ["read_apps"]
+
+_KEYS: Final = ("appname", "live", "hls", "flv", "api", "auth", "static_push")
+_AUTH: Final[Reader[Literal["key", "none"]]] = choice({"key": "key", "none": "none"})
+
+
+def read_apps(server: Node, problems: Problems) -> dict[str, AppConfig]:
+    """The apps by name, in the file's order.
+
+    What an entry leaves out is on: who lists an app means to use it. (livego reads a missing
+    `live:` as false, which makes the entry one without any effect.)
+    """
+    if not isinstance(server.value, tuple):
+        problems.add(server.where, "server", "must be a list of apps, each with its appname")
+        return {}
+    apps: dict[str, AppConfig] = {}
+    for place, node in enumerate(server.value):
+        path = f"server[{place}]"
+        if not isinstance(node.value, Mapping):
+            problems.add(node.where, path, "must be a mapping with appname")
+            continue
+        app = _read_app(node, node.value, path, problems)
+        if app is None:
+            continue
+        if app.name in apps:
+            problems.add(node.where, f"{path}.appname", f"{app.name!r} is listed twice")
+        apps[app.name] = app
+    if not server.value:
+        problems.add(server.where, "server", "lists no app: nobody could publish")
+    return apps
+
+
+def _read_app(
+    node: Node, entries: Mapping[str, Node], path: str, problems: Problems
+) -> AppConfig | None:
+    for key in entries.keys() - set(_KEYS):
+        problems.unknown(entries[key], f"{path}.{key}", [f"{path}.{known}" for known in _KEYS])
+
+    def switch(key: str) -> bool:
+        found = entries.get(key)
+        return found is None or problems.read(found, f"{path}.{key}", boolean, True)
+
+    live, hls, flv, api = switch("live"), switch("hls"), switch("flv"), switch("api")
+    auth: Literal["key", "none"] = "key"
+    if found := entries.get("auth"):
+        auth = problems.read(found, f"{path}.auth", _AUTH, "key")
+    urls: tuple[str, ...] = ()
+    if found := entries.get("static_push"):
+        urls = problems.read(found, f"{path}.static_push", push_urls, ())
+    name = ""
+    if found := entries.get("appname"):
+        name = problems.read(found, f"{path}.appname", app_name, "")
+    else:
+        problems.add(node.where, path, "has no appname")
+    if not name:
+        return None
+    return AppConfig(name=name, live=live, hls=hls, flv=flv, api=api, auth=auth, static_push=urls)

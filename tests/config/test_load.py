@@ -1,0 +1,399 @@
+"""Keys, flags and variables of livego and ours; who wins; what is told."""
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from livetrio.config import (
+    SETTINGS,
+    Address,
+    AppConfig,
+    Config,
+    ConnectionConfig,
+    Endpoint,
+    JwtConfig,
+    LogConfig,
+    MediaConfig,
+    RedisConfig,
+    TlsConfig,
+    load,
+)
+from livetrio.errors import ConfigError
+
+LIVEGO = """\
+# # Logger level
+level: debug
+flv_archive: false
+rtmp_noauth: false
+rtmp_addr: ":1936"
+enable_rtmps: false
+httpflv_addr: ":7011"
+hls_addr: ":7002"
+hls_keep_after_end: false
+api_addr: ":8091"
+redis_addr: localhost:6379
+redis_pwd: 007
+read_timeout: 11
+write_timeout: 12
+enable_tls_verify: false
+gop_num: 3
+jwt:
+    secret: testing
+    algorithm: HS384
+server:
+    - appname: live
+      live: true
+      hls: true
+      api: true
+      flv: true
+      static_push: ["rtmp://push.example/live"]
+    - appname: second
+      live: false
+      hls: false
+      api: false
+      flv: false
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(text, name="livetrio.yaml"):
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def texts(config):
+    return [notice.text for notice in config.notices]
+
+
+def problems(flags=None, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        load(flags, **kwargs)
+    return str(caught.value).splitlines()
+
+
+def test_without_a_file_the_defaults_are_livegos_and_a_warning_says_so():
+    config = load()
+    assert config.listen.rtmp == Endpoint(address=Address(None, 1935))
+    assert config.listen.rtmps == Endpoint()
+    assert config.listen.httpflv.address == Address(None, 7001)
+    assert config.listen.web.address == Address(None, 8000)
+    assert config.apps == {"live": AppConfig(name="live")}
+    assert config.media == MediaConfig(gop_num=1, merge_window=0.35, resume_window=10, play_wait=5)
+    assert config.connection == ConnectionConfig(read_timeout=10, write_timeout=10)
+    assert config.notices[0].level == "warning"
+    assert config.notices[0].text.startswith("Using default config")
+
+
+def test_defaults_in_code_and_defaults_of_loading_are_the_same():
+    loaded = load()
+    assert loaded == Config(source=loaded.source, notices=loaded.notices)
+
+
+def test_a_livego_file_works_unchanged():
+    config = load(file=written(LIVEGO, "livego.yaml"))
+    assert config.log == LogConfig(level="debug")
+    assert config.listen.rtmp.address == Address(None, 1936)
+    assert config.listen.httpflv.address == Address(None, 7011)
+    assert config.listen.api.address == Address(None, 8091)
+    assert config.store.redis == RedisConfig(address=Address("localhost", 6379), password="007")
+    assert (config.connection.read_timeout, config.connection.write_timeout) == (11, 12)
+    assert config.relay.verify_tls is False
+    assert config.media.gop_num == 3
+    assert config.control.jwt == JwtConfig(secret="testing", algorithm="HS384")
+    assert config.apps == {
+        "live": AppConfig(name="live", static_push=("rtmp://push.example/live",)),
+        "second": AppConfig(name="second", live=False, hls=False, api=False, flv=False),
+    }
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", 'rtmp_addr: ":1"\njwt: {secret: s}\nserver: [{appname: a}]'),
+        ("c.yml", '"rtmp_addr": ":1"\njwt.secret: s\nserver:\n- {appname: a}'),
+        ("c.json", '{\n\t"rtmp_addr":":1","jwt":{"secret":"s"},"server":[{"appname":"a"}]}'),
+        ("c.toml", 'rtmp_addr = ":1"\njwt.secret = "s"\n[[server]]\nappname = "a"'),
+    ],
+)
+def test_the_extension_decides_the_kind_of_file(name, text):
+    config = load(file=written(text, name))
+    assert config.listen.rtmp.address == Address(None, 1)
+    assert config.control.jwt.secret == "s"
+    assert config.apps == {"a": AppConfig(name="a")}
+
+
+def test_values_of_json_and_toml_keep_their_meaning():
+    text = "gop_num = 3\nread_timeout = 1.5\nrtmp_noauth = true\nenable_tls_verify = false"
+    toml = load(file=written(text, "c.toml"))
+    text = '{"gop_num": 3, "read_timeout": 1.5, "rtmp_noauth": true, "enable_tls_verify": false}'
+    json = load(file=written(text, "c.json"))
+    for config in (toml, json):
+        assert config.media.gop_num == 3
+        assert config.connection.read_timeout == 1.5
+        assert config.access.rtmp_noauth is True
+        assert config.relay.verify_tls is False
+
+
+def test_a_mapping_left_empty_is_nothing_given():
+    assert load(file=written("jwt:\ntls:\nserver:\n")).control.jwt == JwtConfig()
+
+
+@pytest.mark.parametrize("auth", ["key", "none"])
+def test_each_app_has_its_own_auth(auth):
+    file = written(f"server: [{{appname: a, auth: {auth}}}, {{appname: b}}]")
+    apps = load(file=file).apps
+    assert (apps["a"].auth, apps["b"].auth) == (auth, "key")
+
+
+def test_livetrio_yaml_is_read_before_livego_yaml_and_that_where_it_is_alone():
+    written("gop_num: 2", "livego.yaml")
+    assert load().media.gop_num == 2
+    written("gop_num: 5", "livetrio.yaml")
+    assert load().media.gop_num == 5
+    assert load().source == "livetrio.yaml"
+    assert load(search=False).source == ""
+
+
+def test_a_named_file_that_is_missing_is_a_warning_as_in_livego():
+    config = load(file="nowhere.yaml")
+    assert config.notices[0].text == "Using default config: there is no nowhere.yaml"
+
+
+def test_a_missing_file_that_must_exist_is_an_error():
+    assert problems(file="nowhere.yaml", must_exist=True) == ["nowhere.yaml: no such file"]
+
+
+def test_a_file_without_apps_gets_the_app_live_and_says_so():
+    config = load(file=written("gop_num: 1"))
+    assert list(config.apps) == ["live"]
+    assert "livetrio.yaml has no server: list; using the app live" in texts(config)
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default():
+    file = written("gop_num: 2\nmax_lag: 2\nplay_wait: 2\n")
+    environ = {"GOP_NUM": "3", "MAX_LAG": "3"}
+    media = load({"gop_num": "4"}, environ=environ, file=file)
+    assert media.media.gop_num == 4
+    assert media.connection.max_lag == 3
+    assert media.media.play_wait == 2
+    assert media.media.resume_window == 10
+    assert "set by the environment: GOP_NUM, MAX_LAG" in texts(media)
+
+
+SAMPLES = {
+    "level": ("trace", lambda c: c.log.level, "trace"),
+    "log_format": ("json", lambda c: c.log.format, "json"),
+    "rtmp_addr": ("127.0.0.1:1", lambda c: c.listen.rtmp.address, Address("127.0.0.1", 1)),
+    "httpflv_addr": ("[::1]:2", lambda c: c.listen.httpflv.address, Address("::1", 2)),
+    "web_addr": ("[::]:3", lambda c: c.listen.web.address, Address(None, 3)),
+    "api_addr": ("localhost:4", lambda c: c.listen.api.address, Address("localhost", 4)),
+    "api_open": ("true", lambda c: c.listen.api.address, Address(None, 8090)),
+    "data_dir": ("/srv/x", lambda c: c.store.data_dir, Path("/srv/x")),
+    "rtmp_noauth": ("1", lambda c: c.access.rtmp_noauth, True),
+    "strict_keys": ("yes", lambda c: c.access.strict_keys, True),
+    "override_publisher": ("never", lambda c: c.access.override_publisher, "never"),
+    "enable_tls_verify": ("false", lambda c: c.relay.verify_tls, False),
+    "jwt.secret": ("s", lambda c: c.control.jwt.secret, "s"),
+    "jwt.algorithm": ("HS512", lambda c: c.control.jwt.algorithm, "HS512"),
+    "redis_addr": (":7", lambda c: c.store.redis.address, Address("localhost", 7)),
+    "read_timeout": ("1.5", lambda c: c.connection.read_timeout, 1.5),
+    "write_timeout": ("2", lambda c: c.connection.write_timeout, 2),
+    "max_connections": ("3", lambda c: c.connection.max_connections, 3),
+    "max_connections_per_ip": ("4", lambda c: c.connection.max_connections_per_ip, 4),
+    "trusted_proxies": (
+        "10.1.2.3/8, ::1",
+        lambda c: c.connection.trusted_proxies,
+        (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128")),
+    ),
+    "grace_period": ("0", lambda c: c.connection.grace_period, 0),
+    "gop_num": ("0", lambda c: c.media.gop_num, 0),
+    "merge_window": ("100", lambda c: c.media.merge_window, 0.1),
+    "max_lag": ("2", lambda c: c.connection.max_lag, 2),
+    "resume_window": ("0", lambda c: c.media.resume_window, 0),
+    "play_wait": ("0", lambda c: c.media.play_wait, 0),
+    "hls_addr": (":9", lambda c: texts(c)[-1], "not in this version yet, without effect: hls_addr"),
+    "hls_keep_after_end": ("t", lambda c: "hls_keep_after_end" in texts(c)[-1], True),
+    "use_hls_https": ("on", lambda c: "use_hls_https" in texts(c)[-1], True),
+    "flv_archive": ("TRUE", lambda c: "flv_archive" in texts(c)[-1], True),
+    "flv_dir": ("./data", lambda c: "flv_dir" in texts(c)[-1], True),
+}
+ELSEWHERE = {
+    "redis_pwd",
+    "enable_rtmps",
+    "rtmps_addr",
+    "rtmps_cert",
+    "rtmps_key",
+    "tls.cert",
+    "tls.key",
+}
+
+
+def test_every_setting_is_tried_below_or_in_a_test_of_its_own():
+    assert {key for key in SETTINGS if not key.partition("_addr.")[1]} == set(SAMPLES) | ELSEWHERE
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_setting_may_stand_in_the_file(key):
+    written_value, read, expected = SAMPLES[key]
+    assert read(load(file=written(f"server: [appname: x]\n{key}: '{written_value}'"))) == expected
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_setting_may_stand_in_the_environment_without_a_prefix(key):
+    value, read, expected = SAMPLES[key]
+    config = load(environ={key.upper().replace(".", "_"): value, "UNRELATED": "1"})
+    assert read(config) == expected
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_setting_may_be_a_flag(key):
+    value, read, expected = SAMPLES[key]
+    assert read(load({key: value})) == expected
+
+
+def test_keys_are_found_in_any_case_as_in_viper():
+    assert load(file=written("RTMP_Addr: ':5'")).listen.rtmp.address == Address(None, 5)
+
+
+@pytest.mark.parametrize("name", ["rtmp", "httpflv", "web", "api"])
+def test_an_empty_address_turns_a_listener_off_from_the_environment_too(name):
+    assert getattr(load({f"{name}_addr": ""}).listen, name) == Endpoint()
+    assert getattr(load(environ={f"{name.upper()}_ADDR": ""}).listen, name) == Endpoint()
+
+
+def test_an_empty_variable_that_can_be_no_value_counts_as_not_set():
+    assert load(environ={"GOP_NUM": "", "RTMP_NOAUTH": ""}).media.gop_num == 1
+
+
+def test_config_file_in_the_environment_is_not_read_as_in_livego():
+    assert load(environ={"CONFIG_FILE": written("gop_num: 9", "other.yaml")}).media.gop_num == 1
+
+
+def test_config_file_inside_the_file_is_accepted_and_said_to_be_without_effect():
+    config = load(file=written("config_file: other.yaml"))
+    assert any("config_file" in text for text in texts(config))
+
+
+class TestApiAddress:
+    def test_is_loopback_without_a_secret_and_a_line_says_so(self):
+        config = load({"api_addr": "0.0.0.0:9"})
+        assert config.listen.api.address == Address("127.0.0.1", 9)
+        assert any("jwt.secret" in text and "0.0.0.0:9" in text for text in texts(config))
+
+    def test_stays_in_its_family(self):
+        assert load({"api_addr": "[fe80::1]:9"}).listen.api.address == Address("::1", 9)
+
+    @pytest.mark.parametrize("flags", [{"api_open": "true"}, {"jwt.secret": "s"}])
+    def test_is_as_written_once_it_is_safe_or_asked_for(self, flags):
+        config = load({"api_addr": "0.0.0.0:9", **flags})
+        assert config.listen.api.address == Address("0.0.0.0", 9)
+        assert not any("jwt.secret" in text for text in texts(config))
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost"])
+    def test_that_is_loopback_already_needs_no_line(self, host):
+        config = load({"api_addr": f"{host}:9"})
+        assert not any("bound" in text for text in texts(config))
+
+
+class TestTls:
+    @pytest.fixture(autouse=True)
+    def files(self):
+        for name in ("a.crt", "a.key", "own.crt", "own.key", "server.crt", "server.key"):
+            Path(name).write_text("")
+
+    A = TlsConfig(cert=Path("a.crt"), key=Path("a.key"))
+    OWN = TlsConfig(cert=Path("own.crt"), key=Path("own.key"))
+    LIVEGO = TlsConfig(cert=Path("server.crt"), key=Path("server.key"))
+
+    def test_enable_rtmps_turns_the_one_rtmp_listener_into_tls(self):
+        listen = load({"enable_rtmps": "true"}).listen
+        assert listen.rtmp == Endpoint(address=Address(None, 1935), tls=self.LIVEGO)
+        assert listen.rtmps == Endpoint()
+
+    def test_rtmps_addr_opens_a_second_listener(self):
+        listen = load({"rtmps_addr": ":1936"}).listen
+        assert listen.rtmp.tls is None
+        assert listen.rtmps == Endpoint(address=Address(None, 1936), tls=self.LIVEGO)
+
+    def test_rtmps_uses_its_own_certificate_before_the_shared_one(self):
+        shared = {"rtmps_addr": ":1936", "tls.cert": "a.crt", "tls.key": "a.key"}
+        assert load(shared).listen.rtmps.tls == self.A
+        own = shared | {"rtmps_cert": "own.crt", "rtmps_key": "own.key"}
+        assert load(own).listen.rtmps.tls == self.OWN
+
+    def test_a_listener_written_as_a_mapping_has_the_shared_certificate_or_its_own(self):
+        file = written(
+            "tls: {cert: a.crt, key: a.key}\n"
+            "httpflv_addr: {addr: ':7443', tls: true}\n"
+            "web_addr: {addr: ':8443', cert: own.crt, key: own.key}\n"
+        )
+        listen = load(file=file).listen
+        assert listen.rtmp.tls is None
+        assert listen.httpflv == Endpoint(address=Address(None, 7443), tls=self.A)
+        assert listen.web == Endpoint(address=Address(None, 8443), tls=self.OWN)
+
+    def test_a_flag_for_the_address_leaves_the_files_tls_on(self):
+        file = written("tls: {cert: a.crt, key: a.key}\nhttpflv_addr: {addr: ':7443', tls: true}\n")
+        listen = load({"httpflv_addr": ":1"}, file=file).listen
+        assert listen.httpflv == Endpoint(address=Address(None, 1), tls=self.A)
+
+    def test_half_a_certificate_is_an_error(self):
+        assert problems({"tls.cert": "a.crt"}) == [
+            "command line: tls.cert: needs tls.key beside it"
+        ]
+        assert problems({"tls.key": "a.key"}) == ["command line: tls.key: needs tls.cert beside it"]
+
+    def test_tls_without_any_certificate_is_an_error(self):
+        (line,) = problems(file=written("web_addr: {addr: ':1', tls: true}"))
+        assert line.startswith("livetrio.yaml:1: web_addr.tls: needs a certificate")
+
+    def test_a_certificate_that_is_not_there_is_an_error_once_it_is_used(self):
+        pair = {"tls.cert": "gone.crt", "tls.key": "a.key"}
+        assert load(pair).listen.rtmp.tls is None
+        (line,) = problems(pair | {"rtmps_addr": ":9"})
+        assert "gone.crt" in line
+
+
+class TestPorts:
+    def test_two_listeners_on_one_port_are_an_error_that_names_both(self):
+        (line,) = problems({"rtmp_addr": "127.0.0.1:9", "web_addr": ":9"})
+        assert "web_addr" in line
+        assert "rtmp_addr" in line
+
+    def test_one_port_on_two_addresses_is_fine(self):
+        load({"rtmp_addr": "127.0.0.1:9", "web_addr": "127.0.0.2:9"})
+
+    def test_port_0_twice_is_fine(self):
+        load({"rtmp_addr": ":0", "web_addr": ":0"})
+
+    def test_a_default_of_ours_steps_aside_for_a_port_of_livegos(self):
+        config = load({"httpflv_addr": ":8000"})
+        assert config.listen.httpflv.address == Address(None, 8000)
+        assert config.listen.web == Endpoint()
+        assert "web_addr is off: httpflv_addr has its default port" in texts(config)
+
+
+def test_an_unknown_algorithm_is_hs256_as_in_livego_and_said():
+    config = load({"jwt.algorithm": "none", "jwt.secret": "s"})
+    assert config.control.jwt.algorithm == "HS256"
+    assert any("jwt.algorithm" in text for text in texts(config))
+
+
+def test_redis_without_a_port_number_is_an_error():
+    assert problems({"redis_addr": "localhost:0"})[0].startswith("command line: redis_addr: needs")
+
+
+def test_secrets_are_in_no_repr():
+    push = "server: [{appname: live, static_push: 'rtmp://x/app/pushsecret'}]"
+    config = load(
+        {"jwt.secret": "jwtsecret", "redis_addr": ":1", "redis_pwd": "pwsecret"}, file=written(push)
+    )
+    assert config.apps["live"].static_push == ("rtmp://x/app/pushsecret",)
+    assert "secret" not in repr(config)
