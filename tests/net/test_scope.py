@@ -57,6 +57,16 @@ async def test_a_task_started_into_another_scope_is_counted_where_it_runs():
     assert names == {"root": 0, "a": 1, "b": 1}  # b holds the running test itself
 
 
+async def test_a_scope_set_aside_holds_what_is_started_into_it_and_not_who_opened_it():
+    async with open_scope("server", "root") as root:
+        async with open_scope("registry", "streams", aside=True) as streams:
+            streams.nursery.start_soon(trio.sleep_forever)
+            async with open_scope("listener", "rtmp"):
+                info = tree(root)
+    assert [(child.name, child.tasks) for child in info.children] == [("streams", 1), ("rtmp", 1)]
+    assert info.tasks == 0
+
+
 async def test_ending_scopes_answers_when_all_below_is_gone_with_the_counts():
     gone = []
 

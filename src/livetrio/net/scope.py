@@ -25,6 +25,7 @@ class Scope:
     """One named nursery. Made by `open_scope` only."""
 
     __slots__ = (
+        "aside",
         "children",
         "closed",
         "files",
@@ -51,6 +52,8 @@ class Scope:
         self.sockets = 0
         self.files = 0
         self.reason = ""
+        self.aside = False
+        """Holds tasks that are started into it; the code that opened it is not one of them."""
         self.closed: trio.Event | None = None
 
     def cancel(self, reason: str) -> None:
@@ -75,11 +78,16 @@ class Scope:
 
 
 @asynccontextmanager
-async def open_scope(kind: str, name: str, *, parent: Scope | None = None) -> AsyncIterator[Scope]:
+async def open_scope(
+    kind: str, name: str, *, parent: Scope | None = None, aside: bool = False
+) -> AsyncIterator[Scope]:
     """Open a scope below the current one; leaving the block cancels what still runs in it.
 
     A task inherits its current scope from whoever started it; one that was started into
     another scope's nursery names its parent.
+
+    aside: the block itself goes on in the scope it was in; only what is started into this
+    scope's nursery belongs to it.
     """
     parent = parent or _current.get()
     scope: Scope | None = None
@@ -88,7 +96,8 @@ async def open_scope(kind: str, name: str, *, parent: Scope | None = None) -> As
             scope = Scope(kind, name, parent, nursery, trio.current_time())
             if parent is not None:
                 parent.children.add(scope)
-            token = _current.set(scope)
+            scope.aside = aside
+            token = _current.set(parent if aside else scope)
             try:
                 yield scope
             finally:
@@ -184,8 +193,10 @@ def _tasks_by_scope(every: Iterable[Scope]) -> Counter[Scope]:
     while pending:
         task, scope = pending.pop()
         for nursery in task.child_nurseries:  # outermost first
-            scope = owners.get(nursery, scope)
-            pending.extend((child, scope) for child in nursery.child_tasks)
+            owner = owners.get(nursery, scope)
+            pending.extend((child, owner) for child in nursery.child_tasks)
+            if owner is None or not owner.aside:
+                scope = owner
         if scope is not None:
             counts[scope] += 1
     return counts

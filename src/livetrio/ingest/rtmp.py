@@ -1,0 +1,283 @@
+"""RTMP: one conversation, told from top to bottom: it may publish, or play, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from livetrio.access.gate import Gate
+from livetrio.errors import Refused, RemoteProtocolError
+from livetrio.ingest.rtmp_formats import rtmp_format
+from livetrio.logs import get_logger
+from livetrio.media.client import Client, Role
+from livetrio.media.registry import Registry
+from livetrio.media.stream import Publication, Stream
+from livetrio.net.connection import Connection
+from livetrio.net.idle import idle_watched
+from livetrio.packet import Packet
+from livetrio.wire.flv import Demuxer
+from livetrio.wire.rtmp.events import (
+    CloseReason,
+    ConnectRequested,
+    Declined,
+    Disconnected,
+    Event,
+    MediaReceived,
+    PauseRequested,
+    PlayRequested,
+    PublishRequested,
+    ReceiveAudio,
+    ReceiveVideo,
+    SeekRequested,
+    StreamClosed,
+    UnknownCommand,
+)
+from livetrio.wire.rtmp.session import ServerSession
+
+__all__ = ["RtmpService"]
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RtmpService:
+    """What every RTMP connection needs. Its `serve` is the listener's handler."""
+
+    registry: Registry
+    gate: Gate
+    play_wait: float = 5.0
+    """Seconds a player waits for its publisher."""
+    read_timeout: float = 10.0
+    """Seconds without a byte after which a publisher is gone; also for a client that does
+    nothing at all to come to the point."""
+
+    async def serve(self, connection: Connection) -> None:
+        """Hold one conversation until either side ends it."""
+        await _Conversation(self, connection).run()
+
+
+@dataclass(slots=True)
+class _Publishing:
+    publication: Publication
+    scope: AsyncExitStack
+    demuxer: Demuxer = field(default_factory=Demuxer)
+    batch: list[Packet] = field(default_factory=list)
+    dropped: int = 0
+
+    def take(self, event: MediaReceived) -> None:
+        self.batch += self.demuxer.feed(event.type_id, event.timestamp, event.body)
+
+    def flush(self) -> None:
+        """All packets of one socket read are published at once: the wake-up is what costs."""
+        if self.batch:
+            batch, self.batch = self.batch, []
+            self.publication.publish(batch)
+
+
+@dataclass(slots=True)
+class _Playing:
+    stream: Stream
+    stream_id: int
+    connection: Connection
+    scope: AsyncExitStack
+    multitrack: bool
+    audio: bool = True
+    video: bool = True
+    paused: bool = False
+    watching: ExitStack = field(default_factory=ExitStack)
+
+    def watch(self) -> None:
+        """(Re)join the feed that fits what the player wants now, from a key frame on."""
+        self.watching.close()
+        if not self.paused and (self.audio or self.video):
+            format_ = rtmp_format(
+                self.stream_id, audio=self.audio, video=self.video, multitrack=self.multitrack
+            )
+            self.watching.enter_context(self.stream.watch(format_, self.connection.outbox))
+
+
+class _Conversation:
+    def __init__(self, service: RtmpService, connection: Connection) -> None:
+        self._service = service
+        self._connection = connection
+        self._session = ServerSession()
+        self._protocol = "rtmps" if connection.is_tls else "rtmp"
+        self._publishing: dict[int, _Publishing] = {}
+        self._playing: dict[int, _Playing] = {}
+        self._client = ConnectRequested("", "", "", "", {})
+        self._patience = trio.CancelScope()
+
+    async def run(self) -> None:
+        async with AsyncExitStack() as activities:
+            self._be_patient()
+            try:
+                with self._patience:
+                    while await self._exchange(activities):
+                        pass
+                if self._patience.cancelled_caught:
+                    raise RemoteProtocolError(self._impatience())
+            except trio.Cancelled:
+                if self._publishing:
+                    self._session.kick(self._connection.scope.reason or "closed by the server")
+                    self._reply()
+                raise
+            except RemoteProtocolError:
+                self._reply()  # it may say why
+                raise
+
+    async def _exchange(self, activities: AsyncExitStack) -> bool:
+        """One read, and all that follows from it; False at the end."""
+        data = await self._connection.receive()
+        for event in self._session.feed(data):
+            if type(event) is MediaReceived:
+                if publishing := self._publishing.get(event.stream_id):
+                    publishing.take(event)
+            else:
+                self._flush()
+                await self._handle(event, activities)
+        self._flush()
+        self._reply()
+        return bool(data)
+
+    def _flush(self) -> None:
+        for publishing in self._publishing.values():
+            publishing.flush()
+            if publishing.demuxer.dropped != publishing.dropped:
+                self._complain(publishing)
+
+    def _complain(self, publishing: _Publishing) -> None:
+        """The first broken frame of a publisher is worth a line, then every power of two."""
+        dropped, publishing.dropped = publishing.demuxer.dropped, publishing.demuxer.dropped
+        if dropped & (dropped - 1) == 0:
+            log.warning(
+                "media dropped",
+                peer=str(self._connection),
+                stream=str(publishing.publication.stream.key),
+                count=dropped,
+                reason=publishing.demuxer.last_reason,
+            )
+
+    def _reply(self) -> None:
+        self._connection.outbox.send(self._session.take())
+
+    async def _handle(self, event: Event, activities: AsyncExitStack) -> None:
+        match event:
+            case ConnectRequested():
+                self._client = event
+                self._session.accept_connect()
+            case PublishRequested():
+                with self._answered(event):
+                    await self._publish(event, activities)
+            case PlayRequested():
+                with self._answered(event):
+                    await self._play(event, activities)
+            case PauseRequested(stream_id=stream_id, paused=paused):
+                if playing := self._playing.get(stream_id):
+                    playing.paused = paused
+                    self._session.accept(event)
+                    self._reply()
+                    playing.watch()
+            case SeekRequested():
+                self._session.accept(event)  # a live stream stays where it is
+            case ReceiveAudio(stream_id=stream_id, enabled=enabled):
+                if (playing := self._playing.get(stream_id)) and playing.audio != enabled:
+                    playing.audio = enabled
+                    playing.watch()
+            case ReceiveVideo(stream_id=stream_id, enabled=enabled):
+                if (playing := self._playing.get(stream_id)) and playing.video != enabled:
+                    playing.video = enabled
+                    playing.watch()
+            case StreamClosed(stream_id=stream_id, reason=reason):
+                await self._close(stream_id, reason)
+            case Declined(command=command, reason=reason):
+                log.warning("declined", peer=str(self._connection), command=command, reason=reason)
+            case UnknownCommand(name=name):
+                log.debug("unknown command", peer=str(self._connection), command=name)
+            case Disconnected(reason=reason) if reason:
+                log.info("peer left", peer=str(self._connection), reason=reason)
+            case _:
+                pass
+        self._reply()
+
+    @contextmanager
+    def _answered(self, request: PublishRequested | PlayRequested) -> Iterator[None]:
+        """A refusal reaches the client as its request's status; then the guard logs and closes."""
+        try:
+            yield
+        except Refused as refused:
+            self._session.reject(request, refused.code, refused.reason)
+            self._reply()
+            raise
+
+    async def _publish(self, request: PublishRequested, activities: AsyncExitStack) -> None:
+        service, connection = self._service, self._connection
+        query = self._client.query | request.query
+        grant = await service.gate.may_publish(request.app, request.name, query, connection.peer)
+        scope = await activities.enter_async_context(AsyncExitStack())
+        publication = await scope.enter_async_context(
+            service.registry.publish(
+                grant.key, self._describe("publisher", str(grant.key)), takeover=grant.takeover
+            )
+        )
+        if not self._session.accept(request):
+            await scope.aclose()
+            return
+        await scope.enter_async_context(idle_watched(connection, service.read_timeout))
+        self._publishing[request.stream_id] = _Publishing(publication, scope)
+        self._be_patient()
+
+    async def _play(self, request: PlayRequested, activities: AsyncExitStack) -> None:
+        service, connection = self._service, self._connection
+        query = self._client.query | request.query
+        key = await service.gate.may_play(request.app, request.name, query, connection.peer)
+        scope = await activities.enter_async_context(AsyncExitStack())
+        self._patience.deadline = float("inf")  # now it is us who make the client wait
+        stream = await scope.enter_async_context(
+            service.registry.subscribe(
+                key, self._describe("player", str(key)), wait=service.play_wait
+            )
+        )
+        if not self._session.accept(request):
+            await scope.aclose()
+            return
+        self._reply()
+        playing = _Playing(stream, request.stream_id, connection, scope, self._client.multitrack)
+        scope.callback(playing.watching.close)
+        playing.watch()
+        self._playing[request.stream_id] = playing
+        self._be_patient()
+
+    async def _close(self, stream_id: int, reason: CloseReason) -> None:
+        if publishing := self._publishing.pop(stream_id, None):
+            publishing.flush()
+            if reason is not CloseReason.DISCONNECTED:
+                publishing.publication.finish()
+            await publishing.scope.aclose()
+        if playing := self._playing.pop(stream_id, None):
+            await playing.scope.aclose()
+        self._be_patient()
+
+    def _describe(self, role: Role, url: str) -> Client:
+        return Client(
+            role,
+            self._protocol,
+            self._connection.scope,
+            self._connection,
+            url=url,
+            agent=self._client.flash_ver[:120],
+        )
+
+    def _be_patient(self) -> None:
+        """A client that neither publishes nor plays has a while to come to the point."""
+        busy = self._publishing or self._playing
+        self._patience.deadline = (
+            float("inf") if busy else trio.current_time() + self._service.read_timeout
+        )
+
+    def _impatience(self) -> str:
+        if not self._session.handshaken:
+            return "handshake not finished in time"
+        return "neither published nor played anything in time"

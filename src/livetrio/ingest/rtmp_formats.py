@@ -1,0 +1,50 @@
+"""RTMP as players get it: packets to shared chunk-stream bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from livetrio.media.feed import Format
+from livetrio.packet import US_PER_MS, Kind, Packet
+from livetrio.wire import flv
+from livetrio.wire.rtmp.media import encode_media
+from livetrio.wire.rtmp.replies import play_goodbye
+
+__all__ = ["rtmp_format"]
+
+
+@cache
+def rtmp_format(
+    stream_id: int, *, audio: bool = True, video: bool = True, multitrack: bool = False
+) -> Format:
+    """The format of all players that play on message stream `stream_id` and want these kinds.
+
+    Nearly everybody plays on stream 1 and wants all, so nearly everybody shares one feed.
+    Cached so that equal wishes give the identical format; the session bounds stream ids.
+    """
+    kinds = {Kind.DATA} | ({Kind.AUDIO} if audio else set()) | ({Kind.VIDEO} if video else set())
+    wishes = [f"{stream_id}"]
+    wishes += [] if audio else ["no-audio"]
+    wishes += [] if video else ["no-video"]
+    wishes += ["multitrack"] if multitrack else []
+    return Format(
+        name="rtmp/" + "/".join(wishes),
+        encode=_encoder(stream_id, frozenset(kinds), multitrack=multitrack),
+        goodbye=play_goodbye(stream_id, "The stream has ended."),
+    )
+
+
+def _encoder(
+    stream_id: int, kinds: frozenset[Kind], *, multitrack: bool
+) -> Callable[[Packet], bytes]:
+    def encode(packet: Packet) -> bytes:
+        if packet.track.kind not in kinds:
+            return b""
+        tag = flv.tag_body(packet, multitrack=multitrack)
+        if tag is None:
+            return b""
+        type_id, body = tag
+        return encode_media(type_id, packet.dts // US_PER_MS, body, stream_id=stream_id)
+
+    return encode
