@@ -120,6 +120,11 @@ def test_configuration_takes_the_streams_time_and_moves_nothing():
     assert repair.counts == RepairCounts()
 
 
+def test_metadata_stand_at_zero_because_ffmpeg_takes_others_for_subtitles():
+    repair = TimestampRepair(resume_after=60_000_000)
+    assert repair.apply(Packet(DATA, 5_000_000, 5_000_000, b"onMetaData", config=True)).dts == 0
+
+
 @given(
     st.lists(
         st.tuples(st.booleans(), st.integers(0, (1 << 32) - 1), st.integers(-(1 << 23), 1 << 23)),

@@ -47,7 +47,7 @@ class Client:
     """What software it says it is."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     since: float = field(default_factory=time.time)
-    before: Numbers = Numbers(0, 0, 0, 0, 0)
+    before: Numbers = field(default_factory=lambda: Numbers(0, 0, 0, 0, 0))
     """The counters when it came to its present stream: a connection may play one after another."""
 
     @property

@@ -259,7 +259,7 @@ async def open_registry(
     resume_window: float = 10.0,
 ) -> AsyncIterator[Registry]:
     """The registry, with the nursery that all streams live in."""
-    async with open_scope("registry", "streams") as scope:
+    async with open_scope("registry", "streams", aside=True) as scope:
         yield Registry(
             scope, limits or RingLimits(), pacer or Pacer(), events or Events(), resume_window
         )

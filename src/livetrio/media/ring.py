@@ -206,7 +206,11 @@ class Ring:
 
     @staticmethod
     def _stamped(configs: tuple[Packet, ...], dts: int) -> tuple[Packet, ...]:
-        return tuple(replace(packet, dts=dts, pts=dts) for packet in configs)
+        return tuple(
+            # Metadata stand at 0: FFmpeg takes script data at any other time for subtitles.
+            packet if packet.track.kind is Kind.DATA else replace(packet, dts=dts, pts=dts)
+            for packet in configs
+        )
 
 
 class Cursor:

@@ -61,7 +61,8 @@ class TimestampRepair:
         last = self._last.get(key)
         if packet.config:
             # Encoders stamp these with 0 or anything: they take the stream's time.
-            packet.dts = packet.pts = self._newest
+            # Metadata stand at 0: FFmpeg takes script data at any other time for subtitles.
+            packet.dts = packet.pts = 0 if packet.track.kind is Kind.DATA else self._newest
             return packet
         raw = self._unwrap(key, packet.dts)
         if self._shift is None:
