@@ -42,7 +42,7 @@ class Link:
         """Bytes of chunk stream received."""
         self.acknowledged = 0
         """The last total the peer acknowledged, modulo 2**32."""
-        self._handshake = handshake
+        self._handshake: ServerHandshake | ClientHandshake | None = handshake
         self._out: list[bytes] = []
         self._chunk_size = DEFAULT_CHUNK_SIZE
         self._window_in = DEFAULT_WINDOW
@@ -52,7 +52,7 @@ class Link:
     @property
     def shaken(self) -> bool:
         """Whether the handshake is over."""
-        return self._handshake.done
+        return self._handshake is None
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Take what the peer sent; yields commands, media and user control, in order.
@@ -62,11 +62,12 @@ class Link:
         Raises:
             RemoteProtocolError: the peer broke the protocol.
         """
-        if not self._handshake.done:
-            self._out.append(self._handshake.feed(data))
-            data = self._handshake.rest
-            if not self._handshake.done:
+        if (handshake := self._handshake) is not None:
+            self._out.append(handshake.feed(data))
+            if not handshake.done:
                 return
+            data = handshake.rest
+            self._handshake = None  # a player lives for hours, and has no use for its buffers
         self.received += len(data)
         for message in self.reader.feed(data):
             if message.type_id > 7 or not self._control(message):
