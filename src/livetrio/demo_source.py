@@ -15,7 +15,7 @@ from fractions import Fraction
 import av
 import av.filter
 from av.audio.frame import AudioFrame
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 
 __all__ = ["FPS", "demo_flv"]
 
@@ -72,6 +72,7 @@ def demo_flv(start: float) -> Iterator[bytes]:
             frame = next(card)
             _draw_clock(frame, start + number / FPS)
             frame.pts, frame.time_base = number, Fraction(1, FPS)
+            frame.pict_type = PictureType.NONE  # the card's own "I" would force key frames
             for packet in video.encode(frame):
                 container.mux(packet)
             for packet in audio.encode(_tone(number * samples, samples)):

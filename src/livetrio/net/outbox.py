@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
@@ -19,6 +20,10 @@ from livetrio.net.scope import Scope
 __all__ = ["Block", "Outbox", "OutboxLimits", "TlsOutbox"]
 
 _MAX_SEND = 1 << 20
+
+_NOTHING: Final[deque[Block]] = deque()
+"""The queue of every outbox that has none: an empty deque takes 760 bytes, and nearly all of
+thousands are empty nearly always. Never appended to."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +81,7 @@ class Outbox:
         self._sock = sock
         self._scope = scope
         self._limits = limits
-        self._queue: deque[Block] = deque()
+        self._queue = _NOTHING
         self._offset = 0  # bytes of the first block that are gone already
         self._size = 0
         self._draining = False
@@ -167,6 +172,7 @@ class Outbox:
     def _enqueue(self, block: Block, offset: int) -> None:
         if not self._queue:
             self._offset = offset
+            self._queue = deque()
         self._queue.append(block)
         self._size += len(block.data) - offset
         if not self._draining and not self._scope.nursery.cancel_scope.cancel_called:
@@ -206,13 +212,14 @@ class Outbox:
         self.jumps += 1
 
     def _fail(self, reason: str) -> None:
-        self._queue.clear()
+        self._queue = _NOTHING
         self._size = self._offset = 0
         self._scope.cancel(reason)
 
     def _drained(self) -> None:
         """The drain task ends: say so to whom it concerns."""
         self._draining = False
+        self._queue = _NOTHING
         if self._empty is not None:
             self._empty.set()
             self._empty = None

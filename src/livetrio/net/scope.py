@@ -25,10 +25,11 @@ class Scope:
     """One named nursery. Made by `open_scope` only."""
 
     __slots__ = (
+        "_gone",
         "aside",
         "children",
-        "closed",
         "files",
+        "gone",
         "id",
         "kind",
         "name",
@@ -54,7 +55,8 @@ class Scope:
         self.reason = ""
         self.aside = False
         """Holds tasks that are started into it; the code that opened it is not one of them."""
-        self.closed: trio.Event | None = None
+        self.gone = False
+        self._gone: trio.Event | None = None
 
     def cancel(self, reason: str) -> None:
         """End everything in here; the first reason given is the one that is kept."""
@@ -64,11 +66,18 @@ class Scope:
 
     async def wait_closed(self) -> None:
         """Return when everything in here is gone."""
-        # Still linked below its parent (or the root itself): not yet gone.
-        if self.parent is None or self in self.parent.children:
-            if self.closed is None:
-                self.closed = trio.Event()
-            await self.closed.wait()
+        if not self.gone:
+            if self._gone is None:
+                self._gone = trio.Event()
+            await self._gone.wait()
+
+    def left(self) -> None:
+        """Called once, by `open_scope`, when the nursery is empty."""
+        self.gone = True
+        if self.parent is not None:
+            self.parent.children.discard(self)
+        if self._gone is not None:
+            self._gone.set()
 
     def walk(self) -> Iterable[Scope]:
         """This scope and all below it."""
@@ -105,10 +114,7 @@ async def open_scope(
                 nursery.cancel_scope.cancel()
     finally:
         if scope is not None:
-            if parent is not None:
-                parent.children.discard(scope)
-            if scope.closed is not None:
-                scope.closed.set()
+            scope.left()
 
 
 def current_scope() -> Scope:

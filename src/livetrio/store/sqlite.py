@@ -1,8 +1,8 @@
 """Room keys in a file under `data_dir`: the embedded store.
 
 Two connections in WAL mode. Reads are inline: a lookup by primary key in a page-cached file takes
-some 10 µs (a hop to a worker thread and back, 60), and a reader in WAL mode never waits for a
-writer. Writes end in an fsync, which may take a disk's own time, so they happen in a worker
+some 5 µs, far less than a hop to a worker thread and back, and a reader in WAL mode never waits
+for a writer. Writes end in an fsync, which may take a disk's own time, so they happen in a worker
 thread, one after the other.
 """
 
