@@ -14,8 +14,8 @@ from livetrio.ingest.rtmp_peer import RtmpPeer, complain
 from livetrio.media.client import Client
 from livetrio.media.ring import Cursor, EndOfStream
 from livetrio.net.connection import Connection
-from livetrio.packet import US_PER_MS, Packet
-from livetrio.wire.flv import Demuxer, tag_body
+from livetrio.packet import Packet
+from livetrio.wire.flv import Demuxer
 from livetrio.wire.rtmp.client import ClientSession
 from livetrio.wire.rtmp.events import MediaReceived
 from livetrio.wire.rtmp.url import RtmpUrl
@@ -108,11 +108,7 @@ async def _send(attempt: Attempt, peer: RtmpPeer, cursor: Cursor) -> None:
             return
         attempt.meter.jumps = jumps + cursor.jumps
         for piece in _pieces(packets):
-            for packet in piece:
-                if (tag := tag_body(packet)) is not None:
-                    type_id, body = tag
-                    peer.session.send_media(type_id, packet.dts // US_PER_MS, body)
-            peer.flush()
+            peer.send(piece)
             await peer.connection.outbox.flushed()
 
 

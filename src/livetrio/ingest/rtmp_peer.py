@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from livetrio.ingest.relay_attempt import RelayEnded
 from livetrio.net.connection import Connection
+from livetrio.packet import US_PER_MS, Packet
+from livetrio.wire.flv import tag_body
 from livetrio.wire.rtmp.client import ClientSession
 from livetrio.wire.rtmp.events import Disconnected, Ended, Event, Ready, Rejected
 
@@ -22,6 +26,14 @@ class RtmpPeer:
     def flush(self) -> None:
         """Send what the session has to say: after everything done to it."""
         self.connection.outbox.send(self.session.take())
+
+    def send(self, packets: Iterable[Packet]) -> None:
+        """Publish packets, all tracks where the server takes them, and send them at once."""
+        for packet in packets:
+            if (tag := tag_body(packet, multitrack=self.session.multitrack)) is not None:
+                type_id, body = tag
+                self.session.send_media(type_id, packet.dts // US_PER_MS, body)
+        self.flush()
 
     async def agree(self) -> None:
         """Return when the server lets us play or publish.

@@ -405,3 +405,22 @@ def test_finishing_is_understood_by_our_own_server():
     assert pair.at_server[2:] == [StreamClosed(1, CloseReason.UNPUBLISH)]
     assert pair.server.feed(b"") == [Disconnected("")]
     assert pair.client.received > 0
+
+
+@pytest.mark.parametrize(
+    ("properties", "information", "expected"),
+    [
+        ({"capsEx": 6}, {}, True),
+        ({}, {"capsEx": 2.0}, True),
+        ({"capsEx": 4}, {"capsEx": math.nan}, False),
+        (None, "no object", False),
+        ({"capsEx": "2"}, {}, False),
+    ],
+)
+def test_a_server_that_takes_several_tracks_is_known_by_its_capabilities(
+    properties, information, expected
+):
+    server = RawServer(publish=True)
+    assert not server.session.multitrack
+    server.say("_result", 1, properties, information)
+    assert server.session.multitrack is expected

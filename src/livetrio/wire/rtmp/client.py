@@ -19,7 +19,7 @@ from livetrio.wire.amf import Value
 from livetrio.wire.rtmp import media
 from livetrio.wire.rtmp.chunks import MAX_MESSAGE_SIZE, Message
 from livetrio.wire.rtmp.commands import Command, encode_command, read_command, text_of
-from livetrio.wire.rtmp.connect import capabilities
+from livetrio.wire.rtmp.connect import capabilities, takes_multitrack
 from livetrio.wire.rtmp.events import Disconnected, Ended, Event, MediaReceived, Ready, Rejected
 from livetrio.wire.rtmp.handshake import ClientHandshake, RandomBytes
 from livetrio.wire.rtmp.link import DEFAULT_WINDOW, Link
@@ -78,6 +78,8 @@ class ClientSession:
         self._introduced = False
         self._stream_id = 0
         self._events: list[Event] = []
+        self.multitrack = False
+        """The server says that it understands several tracks of a kind; known once Ready."""
 
     @property
     def received(self) -> int:
@@ -202,6 +204,7 @@ class ClientSession:
     def _on_result(self, command: Command) -> None:
         if self._state is _State.CONNECTING and command.transaction == _CONNECT:
             self._state = _State.CREATING
+            self.multitrack = any(map(takes_multitrack, (command.object, command.argument(0))))
             self._send_create()
         elif self._state is _State.CREATING and command.transaction == _CREATE_STREAM:
             stream_id = command.argument(0)

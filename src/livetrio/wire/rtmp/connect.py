@@ -10,7 +10,15 @@ from livetrio.wire.rtmp.commands import Command, status, text_of
 from livetrio.wire.rtmp.events import ConnectRequested
 from livetrio.wire.rtmp.url import resolve
 
-__all__ = ["AUDIO_FOURCC", "CAPS_EX", "VIDEO_FOURCC", "capabilities", "read_connect", "result"]
+__all__ = [
+    "AUDIO_FOURCC",
+    "CAPS_EX",
+    "VIDEO_FOURCC",
+    "capabilities",
+    "read_connect",
+    "result",
+    "takes_multitrack",
+]
 
 VIDEO_FOURCC: Final = ("avc1", "hvc1", "av01", "vp08", "vp09")
 AUDIO_FOURCC: Final = ("mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3")
@@ -40,7 +48,6 @@ def read_connect(command: Command) -> ConnectRequested:
     app = app if isinstance(app, str) else ""
     tc_url = tc_url if isinstance(tc_url, str) else ""
     target = resolve(app, tc_url)
-    caps_ex = _number(properties.get("capsEx"))
     fourcc = _fourcc(properties)
     encoding = _number(properties.get("objectEncoding"))
     return ConnectRequested(
@@ -50,12 +57,19 @@ def read_connect(command: Command) -> ConnectRequested:
         page_url=text_of(properties.get("pageUrl")),
         query=target.query,
         enhanced=bool(fourcc) or "capsEx" in properties,
-        multitrack=bool(int(caps_ex) & _MULTITRACK),
+        multitrack=takes_multitrack(properties),
         fourcc=fourcc,
         object_encoding=3.0 if encoding == 3 else 0.0,
         transaction=command.transaction,
         app_as_sent=app,
     )
+
+
+def takes_multitrack(properties: Value) -> bool:
+    """Does the peer that says this of itself understand several tracks of a kind?"""
+    if not isinstance(properties, dict):
+        return False
+    return bool(int(_number(properties.get("capsEx"))) & _MULTITRACK)
 
 
 def _number(value: Value) -> float:
