@@ -82,10 +82,6 @@ class Replies:
         """A user control message about a stream."""
         self._say(*_user_control(event, stream_id))
 
-    def data(self, stream_id: int, *values: Value) -> None:
-        """A data message of the server's own."""
-        self._say(MessageType.DATA, amf0.encode(*values), stream_id, _CSID_STREAM)
-
     def connected(self, request: ConnectRequested) -> None:
         """The answer to an accepted `connect`, then what was kept back."""
         self._link.announce_window(DEFAULT_WINDOW)
