@@ -56,7 +56,7 @@ async def test_a_large_audience_lets_other_tasks_run_in_between():
         await nursery.start(other)
         await fanout.send(Block(b"x"))
         nursery.cancel_scope.cancel()
-    assert len({count for count in seen if 0 < count < 999}) >= 3
+    assert len({count for count in seen if 0 < count < 999}) >= 2
     assert members[-1].blocks == []  # it left while the others were served
     assert all(len(member.blocks) == 1 for member in members[:-1])
 

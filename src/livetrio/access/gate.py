@@ -18,7 +18,7 @@ from livetrio.errors import RefusalCode, Refused, StoreError
 from livetrio.packet import StreamKey
 from livetrio.wire.names import check_name
 
-__all__ = ["Gate", "KeyBook", "PublishGrant"]
+__all__ = ["FlvGate", "Gate", "KeyBook", "PublishGrant"]
 
 T = TypeVar("T")
 
@@ -166,3 +166,35 @@ class Gate:
             raise Refused(
                 RefusalCode.UNAVAILABLE, "stream keys cannot be checked now", hint=str(error)
             ) from error
+
+
+class FlvGate:
+    """The gate as HTTP-FLV and WS-FLV ask it: closed for applications with `flv: false`.
+
+    A view of the one Gate, so that wrong keys are counted together, whatever way they came.
+    """
+
+    def __init__(self, gate: Gate, apps: Mapping[str, AppConfig]) -> None:
+        self._gate = gate
+        self._apps = apps
+
+    async def may_publish(
+        self, app: str, name: str, query: Mapping[str, str], peer: str
+    ) -> PublishGrant:
+        """As `Gate.may_publish`; also Refused FORBIDDEN where HTTP-FLV is off."""
+        self._check(app)
+        return await self._gate.may_publish(app, name, query, peer)
+
+    async def may_play(self, app: str, name: str, query: Mapping[str, str], peer: str) -> StreamKey:
+        """As `Gate.may_play`; also Refused FORBIDDEN where HTTP-FLV is off."""
+        self._check(app)
+        return await self._gate.may_play(app, name, query, peer)
+
+    def _check(self, app: str) -> None:
+        config = self._apps.get(app)
+        if config is not None and not config.flv:
+            raise Refused(
+                RefusalCode.FORBIDDEN,
+                "HTTP-FLV is off for this application",
+                hint=f"set flv: true for app {app!r} under server:",
+            )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from livetrio.access.gate import PublishGrant
-from livetrio.errors import RemoteProtocolError
 from livetrio.media.client import Client
 from livetrio.media.registry import Registry
-from livetrio.net.http import Exchange, Route, final_response
+from livetrio.net.exchange import Exchange, final_response
+from livetrio.net.http import Route
 from livetrio.net.idle import idle_watched
 from livetrio.net.request import HttpProtocolError, stream_path
 from livetrio.wire.flv import FileReader
@@ -48,6 +48,8 @@ class FlvPublishers:
     async def _publish(self, exchange: Exchange) -> None:
         request, connection = exchange.request, exchange.connection
         app, name = stream_path(request.path, _SUFFIX)
+        if not request.has_body:
+            raise HttpProtocolError(411, "a body is needed, with a length or in chunks")
         grant = await self._gate.may_publish(app, name, request.query, connection.peer)
         client = Client(
             "publisher",
@@ -62,12 +64,7 @@ class FlvPublishers:
             self._registry.publish(grant.key, client, takeover=grant.takeover) as publication,
             idle_watched(connection, self._read_timeout, _FAREWELL),
         ):
-            try:
-                while data := await exchange.receive_body():
-                    publication.publish(reader.feed(data))
-            except HttpProtocolError:
-                raise
-            except RemoteProtocolError as error:
-                raise HttpProtocolError(400, str(error)) from error
+            while data := await exchange.receive_body():
+                publication.publish(reader.feed(data))
             publication.finish()
         exchange.reply(200)

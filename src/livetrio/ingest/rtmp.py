@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -16,6 +18,7 @@ from livetrio.media.client import Client, Role
 from livetrio.media.registry import Registry
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.connection import Connection
+from livetrio.net.fanout import Pacer
 from livetrio.net.idle import idle_watched
 from livetrio.packet import Packet
 from livetrio.wire.flv import Demuxer
@@ -41,6 +44,9 @@ __all__ = ["RtmpService"]
 
 log = get_logger(__name__)
 
+_LONGEST_PAUSE = 0.04
+"""Seconds a publisher's input may gather before it is read: a frame at 25 fps."""
+
 
 @dataclass(frozen=True, slots=True)
 class RtmpService:
@@ -53,6 +59,8 @@ class RtmpService:
     read_timeout: float = 10.0
     """Seconds without a byte after which a publisher is gone; also for a client that does
     nothing at all to come to the point."""
+    pacer: Pacer = field(default_factory=lambda: Pacer(cap=_LONGEST_PAUSE))
+    """Divides the time spent on reading among all publishers: many are read less often."""
 
     async def serve(self, connection: Connection) -> None:
         """Hold one conversation until either side ends it."""
@@ -83,6 +91,8 @@ class _Playing:
     stream_id: int
     connection: Connection
     scope: AsyncExitStack
+    ended: Callable[[_Playing, str], None]
+    """What happens when the stream is over."""
     multitrack: bool
     audio: bool = True
     video: bool = True
@@ -92,11 +102,15 @@ class _Playing:
     def watch(self) -> None:
         """(Re)join the feed that fits what the player wants now, from a key frame on."""
         self.watching.close()
-        if not self.paused and (self.audio or self.video):
-            format_ = rtmp_format(
-                self.stream_id, audio=self.audio, video=self.video, multitrack=self.multitrack
-            )
-            self.watching.enter_context(self.stream.watch(format_, self.connection.outbox))
+        format_ = rtmp_format(
+            self.stream_id,
+            audio=self.audio,
+            video=self.video,
+            multitrack=self.multitrack,
+            paused=self.paused,
+        )
+        ended = partial(self.ended, self)
+        self.watching.enter_context(self.stream.watch(format_, self.connection.outbox, ended))
 
 
 class _Conversation:
@@ -108,38 +122,49 @@ class _Conversation:
         self._publishing: dict[int, _Publishing] = {}
         self._playing: dict[int, _Playing] = {}
         self._client = ConnectRequested("", "", "", "", {})
+        self._declined = 0
         self._patience = trio.CancelScope()
 
     async def run(self) -> None:
-        async with AsyncExitStack() as activities:
-            self._be_patient()
-            try:
-                with self._patience:
-                    while await self._exchange(activities):
-                        pass
-                if self._patience.cancelled_caught:
-                    raise RemoteProtocolError(self._impatience())
-            except trio.Cancelled:
-                if self._publishing:
-                    self._session.kick(self._connection.scope.reason or "closed by the server")
-                    self._reply()
-                raise
-            except RemoteProtocolError:
-                self._reply()  # it may say why
-                raise
+        self._be_patient()
+        try:
+            with self._patience:
+                while await self._exchange():
+                    pass
+            if self._patience.cancelled_caught:
+                raise RemoteProtocolError(self._impatience())
+        except trio.Cancelled:
+            if self._publishing:
+                self._session.kick(self._connection.scope.reason or "closed by the server")
+                self._reply()
+            raise
+        except RemoteProtocolError:
+            self._reply()  # it may say why
+            raise
+        finally:
+            self._service.pacer.forget(self)
+            async with AsyncExitStack() as rest:
+                for publishing in self._publishing.values():
+                    rest.push_async_exit(publishing.scope)
+                for playing in self._playing.values():
+                    rest.push_async_exit(playing.scope)
 
-    async def _exchange(self, activities: AsyncExitStack) -> bool:
+    async def _exchange(self) -> bool:
         """One read, and all that follows from it; False at the end."""
         data = await self._connection.receive()
+        begun = time.thread_time()
         for event in self._session.feed(data):
             if type(event) is MediaReceived:
                 if publishing := self._publishing.get(event.stream_id):
                     publishing.take(event)
             else:
                 self._flush()
-                await self._handle(event, activities)
+                await self._handle(event)
         self._flush()
         self._reply()
+        spent = time.thread_time() - begun
+        pacer = self._service.pacer
+        self._connection.pause = pacer.window(self, spent) if self._publishing else 0.0
         return bool(data)
 
     def _flush(self) -> None:
@@ -150,8 +175,9 @@ class _Conversation:
 
     def _complain(self, publishing: _Publishing) -> None:
         """The first broken frame of a publisher is worth a line, then every power of two."""
-        dropped, publishing.dropped = publishing.demuxer.dropped, publishing.demuxer.dropped
-        if dropped & (dropped - 1) == 0:
+        before, dropped = publishing.dropped, publishing.demuxer.dropped
+        publishing.dropped = dropped
+        if _is_news(before, dropped):
             log.warning(
                 "media dropped",
                 peer=str(self._connection),
@@ -163,23 +189,23 @@ class _Conversation:
     def _reply(self) -> None:
         self._connection.outbox.send(self._session.take())
 
-    async def _handle(self, event: Event, activities: AsyncExitStack) -> None:
+    async def _handle(self, event: Event) -> None:
         match event:
             case ConnectRequested():
                 self._client = event
                 self._session.accept_connect()
             case PublishRequested():
                 with self._answered(event):
-                    await self._publish(event, activities)
+                    await self._publish(event)
             case PlayRequested():
                 with self._answered(event):
-                    await self._play(event, activities)
+                    await self._play(event)
             case PauseRequested(stream_id=stream_id, paused=paused):
-                if playing := self._playing.get(stream_id):
-                    playing.paused = paused
-                    self._session.accept(event)
+                if (playing := self._playing.get(stream_id)) and self._session.accept(event):
                     self._reply()
-                    playing.watch()
+                    if playing.paused != paused:  # else it would be sent all it has once more
+                        playing.paused = paused
+                        playing.watch()
             case SeekRequested():
                 self._session.accept(event)  # a live stream stays where it is
             case ReceiveAudio(stream_id=stream_id, enabled=enabled):
@@ -193,7 +219,7 @@ class _Conversation:
             case StreamClosed(stream_id=stream_id, reason=reason):
                 await self._close(stream_id, reason)
             case Declined(command=command, reason=reason):
-                log.warning("declined", peer=str(self._connection), command=command, reason=reason)
+                self._note_decline(command, reason)
             case UnknownCommand(name=name):
                 log.debug("unknown command", peer=str(self._connection), command=name)
             case Disconnected(reason=reason) if reason:
@@ -212,43 +238,54 @@ class _Conversation:
             self._reply()
             raise
 
-    async def _publish(self, request: PublishRequested, activities: AsyncExitStack) -> None:
+    async def _publish(self, request: PublishRequested) -> None:
         service, connection = self._service, self._connection
         query = self._client.query | request.query
         grant = await service.gate.may_publish(request.app, request.name, query, connection.peer)
-        scope = await activities.enter_async_context(AsyncExitStack())
-        publication = await scope.enter_async_context(
-            service.registry.publish(
-                grant.key, self._describe("publisher", str(grant.key)), takeover=grant.takeover
+        client = self._describe("publisher", str(grant.key))
+        async with AsyncExitStack() as scope:
+            publication = await scope.enter_async_context(
+                service.registry.publish(grant.key, client, takeover=grant.takeover)
             )
-        )
-        if not self._session.accept(request):
-            await scope.aclose()
-            return
-        await scope.enter_async_context(idle_watched(connection, service.read_timeout))
-        self._publishing[request.stream_id] = _Publishing(publication, scope)
+            if self._session.accept(request):
+                await scope.enter_async_context(idle_watched(connection, service.read_timeout))
+                self._publishing[request.stream_id] = _Publishing(publication, scope.pop_all())
         self._be_patient()
 
-    async def _play(self, request: PlayRequested, activities: AsyncExitStack) -> None:
+    async def _play(self, request: PlayRequested) -> None:
         service, connection = self._service, self._connection
         query = self._client.query | request.query
         key = await service.gate.may_play(request.app, request.name, query, connection.peer)
-        scope = await activities.enter_async_context(AsyncExitStack())
+        client = self._describe("player", str(key))
         self._patience.deadline = float("inf")  # now it is us who make the client wait
-        stream = await scope.enter_async_context(
-            service.registry.subscribe(
-                key, self._describe("player", str(key)), wait=service.play_wait
+        async with AsyncExitStack() as scope:
+            stream = await scope.enter_async_context(
+                service.registry.subscribe(key, client, wait=service.play_wait)
             )
-        )
-        if not self._session.accept(request):
-            await scope.aclose()
-            return
-        self._reply()
-        playing = _Playing(stream, request.stream_id, connection, scope, self._client.multitrack)
-        scope.callback(playing.watching.close)
-        playing.watch()
-        self._playing[request.stream_id] = playing
+            if self._session.accept(request):
+                self._reply()
+                playing = _Playing(
+                    stream,
+                    request.stream_id,
+                    connection,
+                    scope.pop_all(),
+                    self._play_ended,
+                    self._client.multitrack,
+                )
+                playing.scope.callback(playing.watching.close)
+                self._playing[request.stream_id] = playing
+                playing.watch()
         self._be_patient()
+
+    def _play_ended(self, playing: _Playing, reason: str) -> None:
+        """Its stream is over, and said so. The connection is too, unless it has more to do: a
+        Flash client talks and listens to several people on one."""
+        if self._publishing or len(self._playing) > 1:
+            # The session is not told: what the client still says to this stream, it answers.
+            del self._playing[playing.stream_id]
+            self._connection.scope.nursery.start_soon(playing.scope.aclose, name="end of play")
+        else:
+            self._connection.outbox.finish(reason)
 
     async def _close(self, stream_id: int, reason: CloseReason) -> None:
         if publishing := self._publishing.pop(stream_id, None):
@@ -277,7 +314,24 @@ class _Conversation:
             float("inf") if busy else trio.current_time() + self._service.read_timeout
         )
 
+    def _note_decline(self, command: str, reason: str) -> None:
+        """The session said no by itself. A peer that goes on asking is no flood of lines."""
+        self._declined += 1
+        if _is_news(self._declined - 1, self._declined):
+            log.warning(
+                "declined",
+                peer=str(self._connection),
+                command=command,
+                reason=reason,
+                count=self._declined,
+            )
+
     def _impatience(self) -> str:
         if not self._session.handshaken:
             return "handshake not finished in time"
         return "neither published nor played anything in time"
+
+
+def _is_news(before: int, now: int) -> bool:
+    """Of a count that grows: has it reached 1, 2, 4, 8 ... since it was last looked at?"""
+    return now.bit_length() > before.bit_length()

@@ -16,21 +16,33 @@ __all__ = ["rtmp_format"]
 
 @cache
 def rtmp_format(
-    stream_id: int, *, audio: bool = True, video: bool = True, multitrack: bool = False
+    stream_id: int,
+    *,
+    audio: bool = True,
+    video: bool = True,
+    multitrack: bool = False,
+    paused: bool = False,
 ) -> Format:
     """The format of all players that play on message stream `stream_id` and want these kinds.
 
     Nearly everybody plays on stream 1 and wants all, so nearly everybody shares one feed.
+    Those who pause are sent nothing but, when the time comes, the stream's goodbye.
     Cached so that equal wishes give the identical format; the session bounds stream ids.
     """
+    if paused:
+        return _format(f"{stream_id}/paused", stream_id, frozenset(), multitrack=False)
     kinds = {Kind.DATA} | ({Kind.AUDIO} if audio else set()) | ({Kind.VIDEO} if video else set())
     wishes = [f"{stream_id}"]
     wishes += [] if audio else ["no-audio"]
     wishes += [] if video else ["no-video"]
     wishes += ["multitrack"] if multitrack else []
+    return _format("/".join(wishes), stream_id, frozenset(kinds), multitrack=multitrack)
+
+
+def _format(name: str, stream_id: int, kinds: frozenset[Kind], *, multitrack: bool) -> Format:
     return Format(
-        name="rtmp/" + "/".join(wishes),
-        encode=_encoder(stream_id, frozenset(kinds), multitrack=multitrack),
+        name=f"rtmp/{name}",
+        encode=_encoder(stream_id, kinds, multitrack=multitrack),
         goodbye=play_goodbye(stream_id, "The stream has ended."),
     )
 

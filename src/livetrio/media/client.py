@@ -45,7 +45,7 @@ class Client:
     """What the peer asked for, without its query."""
     agent: str = ""
     """What software it says it is."""
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     since: float = field(default_factory=time.time)
     before: Numbers = field(default_factory=lambda: Numbers(0, 0, 0, 0, 0))
     """The counters when it came to its present stream: a connection may play one after another."""

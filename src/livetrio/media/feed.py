@@ -75,7 +75,8 @@ class Feed:
         self._ring = ring
         self._tracks = tracks
         self._gops: deque[_Gop] = deque(maxlen=max(ring.limits.gops, 1))
-        self._pending: dict[Outbox, None] = {}  # viewers that wait for the first key frame
+        # Viewers that wait for the first key frame.
+        self._pending: dict[Outbox, Callable[[str], None] | None] = {}
         self._seq, _ = ring.start()
         self._flush()
 
@@ -85,13 +86,16 @@ class Feed:
         return len(self.fanout) + len(self._pending)
 
     @contextmanager
-    def viewer(self, outbox: Outbox) -> Iterator[None]:
-        """Send this outbox the prologue, the cached group of pictures, and all that follows."""
+    def viewer(self, outbox: Outbox, ended: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Send this outbox the prologue, the cached group of pictures, and all that follows.
+
+        ended: called with the reason when the feed ends, in place of closing the connection.
+        """
         if self._ring.keyless or (self._gops and self._ring.limits.gops):
-            self._admit(outbox)
+            self._admit(outbox, ended)
         else:
             # Nothing to decode yet, and the tracks that a file header must name are unknown.
-            self._pending[outbox] = None
+            self._pending[outbox] = ended
         try:
             yield
         finally:
@@ -112,29 +116,29 @@ class Feed:
                 block = self._flush()
                 window = await self._send(block)
                 if self._pending and (block.key_at >= 0 or ring.keyless):
-                    for outbox in self._pending:
-                        self._admit(outbox)
+                    for outbox, ended in self._pending.items():
+                        self._admit(outbox, ended)
                     self._pending.clear()
                 if window:
                     await trio.sleep(window)
         finally:
             self.fanout.close()
-            for outbox in self._pending:
-                self.fanout.add(outbox)
+            for outbox, ended in self._pending.items():
+                self.fanout.add(outbox, ended)
             self.fanout.farewell(
                 self.format.goodbye,
                 "the stream has ended" if ring.ended else "the stream was stopped",
             )
             self.done.set()
 
-    def _admit(self, outbox: Outbox) -> None:
+    def _admit(self, outbox: Outbox, ended: Callable[[str], None] | None) -> None:
         if self._gops:
             past = [self._gops[0].headers, *(gop.join() for gop in self._gops)]
         else:
             past = [*map(self.format.encode, self._ring.configs)]
         data = b"".join([self.format.prologue(self._tracks()), *past])
         outbox.send_block(self._block(data, key_at=0))
-        self.fanout.add(outbox)
+        self.fanout.add(outbox, ended)
 
     def _flush(self) -> Block:
         """Encode what has arrived and keep it for newcomers, split where a decoder can start."""

@@ -63,6 +63,8 @@ class Ring:
         self._keys: deque[_KeyPoint] = deque()
         self._configs: dict[tuple[Kind, int], Packet] = {}
         self._snapshot: tuple[Packet, ...] = ()
+        self._newest = 0  # time of the newest packet that has one
+        self._marked = 0  # time of the newest key point, or of the beginning
         self._has_video = False
         self._video_id = 0  # the track whose key frames count
         self._ended = False
@@ -97,9 +99,13 @@ class Ring:
         """Add what arrived and wake the readers once."""
         for packet in packets:
             if packet.config:
-                self._configure(packet)
-            elif packet.key:
-                self._mark(packet)
+                self._configure(packet)  # its time may be anything: metadata stand at 0
+            else:
+                if not self._newest:
+                    self._marked = packet.dts
+                self._newest = packet.dts
+                if packet.key:
+                    self._mark(packet)
             self._items.append(packet)
             self._size += len(packet.data)
         self._trim()
@@ -117,9 +123,7 @@ class Ring:
         the first timestamp it sees is not led to the publisher's beginning.
         """
         if not self._keys or self.limits.gops == 0:
-            return self.head, self._stamped(
-                self._snapshot, self._items[-1].dts if self._items else 0
-            )
+            return self.head, self._stamped(self._snapshot, self._newest)
         key = self._keys[-min(self.limits.gops, len(self._keys))]
         return key.seq, self._stamped(key.configs, key.dts)
 
@@ -171,6 +175,7 @@ class Ring:
             self._video_id = packet.track.id
         elif self._has_video or kind is Kind.DATA or self._marked_lately(packet.dts):
             return
+        self._marked = packet.dts
         self._keys.append(_KeyPoint(self.head, packet.dts, self._snapshot))
         self.keyless = False
 
@@ -179,10 +184,10 @@ class Ring:
 
     def _trim(self) -> None:
         limits = self.limits
-        newest = self._items[-1].dts
+        newest = self._newest
         while len(self._keys) > max(limits.gops, 1):
             self._keys.popleft()
-        if self._keys and abs(newest - self._keys[-1].dts) > limits.seconds * US_PER_SECOND:
+        if abs(newest - self._marked) > limits.seconds * US_PER_SECOND:
             self._keys.clear()
             self.keyless = True
         keep = self._keys[0].seq if self._keys else self.head

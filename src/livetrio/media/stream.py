@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,10 +86,18 @@ class Stream:
         return list(self._feeds.values())
 
     @contextmanager
-    def watch(self, format_: Format, outbox: Outbox) -> Iterator[Feed]:
+    def watch(
+        self, format_: Format, outbox: Outbox, ended: Callable[[str], None] | None = None
+    ) -> Iterator[Feed]:
         """Be a viewer: bytes of this format go to the outbox until the block is left.
 
         The first viewer of a format starts its feed; the going of the last one stops it.
+
+        Args:
+            format_: what to be sent.
+            outbox: where to.
+            ended: called with the reason when the stream has ended and its goodbye is sent, for
+                connections that have more to do; by default the connection is closed then.
 
         Raises:
             Refused: GONE, the stream ended in between.
@@ -102,7 +110,7 @@ class Stream:
             self._feeds[format_.name] = feed
             self.scope.nursery.start_soon(self._run, feed, name=f"feed {format_.name}")
         try:
-            with feed.viewer(outbox):
+            with feed.viewer(outbox, ended):
                 yield feed
         finally:
             if not feed.viewers and self._feeds.get(format_.name) is feed:

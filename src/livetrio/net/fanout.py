@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -31,33 +32,33 @@ _SHORTEST = 1e-3
 class Pacer:
     """Divides the time a node spends on fan-out among its audiences."""
 
-    def __init__(self, *, share: float = 11.0, cap: float = 0.35) -> None:
+    def __init__(self, *, share: float = 9.0, cap: float = 0.35) -> None:
         """share: seconds waited per second spent; cap: the longest wait in seconds (0: never)."""
         self._share = share
         self._cap = cap
-        self._costs: dict[Fanout, float] = {}  # square roots of seconds per flush
+        self._costs: dict[object, float] = {}  # square roots of seconds per flush
         self._sum = 0.0
         self.flushes = 0
         self.seconds = 0.0
         """CPU seconds spent sending, by all audiences that there were."""
 
-    def window(self, fanout: Fanout, spent: float) -> float:
+    def window(self, spender: object, spent: float) -> float:
         """Note what a flush cost (CPU seconds); return how long to wait before the next."""
         self.flushes += 1
         self.seconds += spent
-        last = self._costs.get(fanout, 0.0)
+        last = self._costs.get(spender, 0.0)
         cost = spent + _WAKE_COST
         if last:
             cost = last * last * (1 - _SMOOTHING) + cost * _SMOOTHING
         root = math.sqrt(cost)
-        self._costs[fanout] = root
+        self._costs[spender] = root
         self._sum += root - last
         window = min(self._cap, self._share * root * self._sum)
         return window if window > _SHORTEST else 0.0
 
-    def forget(self, fanout: Fanout) -> None:
-        """This audience is gone."""
-        self._sum -= self._costs.pop(fanout, 0.0)
+    def forget(self, spender: object) -> None:
+        """It is gone: an audience, or whatever else shares this time."""
+        self._sum -= self._costs.pop(spender, 0.0)
         if not self._costs:
             self._sum = 0.0  # no drift from rounding
 
@@ -67,7 +68,7 @@ class Fanout:
 
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
-        self._members: dict[Outbox, None] = {}
+        self._members: dict[Outbox, Callable[[str], None] | None] = {}
         self.flushes = 0
         self.seconds = 0.0
         """CPU seconds spent sending."""
@@ -75,9 +76,12 @@ class Fanout:
     def __len__(self) -> int:
         return len(self._members)
 
-    def add(self, outbox: Outbox) -> None:
-        """From the next block on."""
-        self._members[outbox] = None
+    def add(self, outbox: Outbox, ended: Callable[[str], None] | None = None) -> None:
+        """From the next block on.
+
+        ended: what the farewell calls for this member, in place of closing its connection.
+        """
+        self._members[outbox] = ended
 
     def discard(self, outbox: Outbox) -> None:
         """No further block; what is queued stays queued."""
@@ -105,9 +109,9 @@ class Fanout:
 
     def farewell(self, goodbye: bytes, reason: str) -> None:
         """The feed has ended: send the format's goodbye and close everybody after it."""
-        for outbox in list(self._members):
+        for outbox, ended in list(self._members.items()):
             outbox.send(goodbye)
-            outbox.finish(reason)
+            (ended or outbox.finish)(reason)
         self._members.clear()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ bytes apart already, and what it lets pass but we don't want is refused here.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
@@ -18,6 +18,7 @@ from livetrio.wire.names import check_name
 
 __all__ = [
     "MAX_HEAD",
+    "Headers",
     "HttpProtocolError",
     "Network",
     "Request",
@@ -26,6 +27,7 @@ __all__ = [
     "stream_path",
 ]
 
+Headers = Iterable[tuple[str, str]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_HEAD = 16 << 10
@@ -34,11 +36,12 @@ _MAX_QUERY_FIELDS = 64
 
 
 class HttpProtocolError(RemoteProtocolError):
-    """The peer broke HTTP; status is what it is told before the connection closes."""
+    """The peer broke HTTP; it is told this status, with these headers, and disconnected."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, headers: Headers = ()) -> None:
         super().__init__(reason)
         self.status = status
+        self.headers = headers
 
 
 @dataclass(slots=True, eq=False)

@@ -21,7 +21,7 @@ from wsproto.utilities import generate_accept_token
 
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.net.connection import Connection
-from livetrio.net.http import Exchange
+from livetrio.net.exchange import Exchange
 from livetrio.net.request import HttpProtocolError
 
 __all__ = [
@@ -34,8 +34,11 @@ __all__ = [
 ]
 
 _BINARY, _CLOSE = 0x82, 0x88  # FIN and the opcode
+_VERSION_SPOKEN = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 _MAX_CHATTER = 64 << 10
 """Bytes a player may send in messages nobody reads."""
+_MESSAGE_COST = 16
+"""What even an empty message counts towards that."""
 _MAX_FRAGMENTS = 1024
 _CONTROL_BURST = 100
 _CONTROL_RATE = 10.0
@@ -61,7 +64,7 @@ def accept_websocket(
     """Do the opening handshake (RFC 6455 section 4.2).
 
     Args:
-        max_size: bytes of the longest message that is accepted from the peer.
+        max_size: the longest message accepted from the peer, in bytes (text: in characters).
         allows_origin: asked with the Origin header of a browser; others send none.
 
     Raises:
@@ -74,7 +77,7 @@ def accept_websocket(
     if "upgrade" not in request.tokens("connection"):
         raise HttpProtocolError(400, "Connection: Upgrade is missing")
     if request.headers.get("sec-websocket-version") != "13":
-        raise HttpProtocolError(426, "Sec-WebSocket-Version must be 13")
+        raise HttpProtocolError(426, "Sec-WebSocket-Version must be 13", _VERSION_SPOKEN)
     key = request.headers.get("sec-websocket-key", "")
     try:
         proper = len(base64.b64decode(key, validate=True)) == 16
@@ -159,16 +162,20 @@ class WebSocket:
             trio.BrokenResourceError: the connection is lost.
         """
         frames = self._frames
+        received = False
         while True:
             # A fresh call goes on where the last one was left: wsproto parses lazily.
             for event in frames.events():
                 message = self._hear(event)
                 if message is not None:
+                    if not received:  # one read may hold thousands: let others run
+                        await trio.lowlevel.checkpoint()
                     return message
             if frames.state not in {ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING}:
                 return None
             data = self._early or await self._connection.receive()
             self._early = b""
+            received = True
             if not data:
                 return None
             frames.receive_data(data)
@@ -182,7 +189,7 @@ class WebSocket:
             message = await self.receive()
             if message is None:
                 return
-            heard += len(message) + 1
+            heard += len(message) + _MESSAGE_COST
             if heard > _MAX_CHATTER:
                 self._fail(CloseReason.POLICY_VIOLATION, "keeps talking where it should listen")
 
