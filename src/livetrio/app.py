@@ -24,11 +24,12 @@ from livetrio.errors import StartError
 from livetrio.ingest.flv_push import FlvPublishers
 from livetrio.ingest.relay import open_relays
 from livetrio.ingest.relay_attempt import Timeouts
-from livetrio.ingest.rtmp import RtmpService
+from livetrio.ingest.rtmp import RtmpService, reading_pacer
 from livetrio.ingest.static_push import push_statically
 from livetrio.logs import get_logger
 from livetrio.media.registry import Registry, open_registry
 from livetrio.media.ring import RingLimits
+from livetrio.net.beat import Beat
 from livetrio.net.fanout import Pacer
 from livetrio.net.http import HttpServer
 from livetrio.net.listen import Caps, Listener, bind, serve_listener
@@ -80,6 +81,7 @@ async def serve(
     """
     _raise_file_limit()
     ended = trio.Event()
+    beat = Beat()
     with _listeners(config, replace_busy=replace_busy_ports) as listeners:
         async with (
             # Outside of every nursery: an error of its start is raised as it is, in no group.
@@ -87,7 +89,7 @@ async def serve(
             open_scope("server", "livetrio") as root,
             open_registry(
                 limits=RingLimits(gops=config.media.gop_num),
-                pacer=Pacer(cap=config.media.merge_window),
+                pacer=Pacer(cap=config.media.merge_window, beat=beat),
                 resume_window=config.media.resume_window,
             ) as registry,
             open_relays(
@@ -117,12 +119,13 @@ async def serve(
                 },
                 ready=lambda: ready,
             )
+            services.start_soon(beat.run, name="beat")
             services.start_soon(context.gauges.run, name="gauges")
             targets = {name: app.static_push for name, app in config.apps.items()}
             services.start_soon(push_statically, registry, relays, targets, name="static push")
             addresses = {}
             gate = Gate(config.apps, config.access, keys)
-            for name, serve_one in _services(config, context, gate, listeners).items():
+            for name, serve_one in _services(config, context, gate, beat, listeners).items():
                 addresses[name] = await services.start(serve_one, name=name)
             running = Running(addresses, keys, registry, ended=ended)
             ready = True
@@ -174,12 +177,20 @@ _Serve = Callable[..., Awaitable[object]]
 
 
 def _services(
-    config: Config, context: ControlContext, gate: Gate, listeners: Mapping[str, Listener]
+    config: Config,
+    context: ControlContext,
+    gate: Gate,
+    beat: Beat,
+    listeners: Mapping[str, Listener],
 ) -> dict[str, _Serve]:
     """By listener: what to start in the nursery."""
     registry, connection, media = context.registry, config.connection, config.media
     rtmp = RtmpService(
-        registry, gate, play_wait=media.play_wait, read_timeout=connection.read_timeout
+        registry,
+        gate,
+        play_wait=media.play_wait,
+        read_timeout=connection.read_timeout,
+        pacer=reading_pacer(beat),
     )
     flv_gate = FlvGate(gate, config.apps)
     players = FlvPlayers(registry, flv_gate, play_wait=media.play_wait)

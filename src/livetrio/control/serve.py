@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import NoReturn
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -43,13 +42,13 @@ async def serve_app(
     listener: Listener,
     *,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
-    """Serve for ever; started() gives the bound address.
+) -> None:
+    """Serve until cancelled; started() gives the bound address.
 
-    Cancelling closes the listener and every connection at once, whatever their peers do.
+    Cancelling closes the listener and every connection at once, whatever their peers do. After
+    `listener.accepting` was cancelled it returns with the end of the last connection.
     """
     await serve_listener(listener, _Shell(app, _hypercorn_config()), task_status=task_status)
-    raise AssertionError("unreachable: serving only ends by cancellation")
 
 
 def _hypercorn_config() -> Config:

@@ -42,6 +42,7 @@ class Relays:
         self._around = around
         self._loops = loops
         self._relays: dict[str, Relay] = {}
+        self._shut = ""
 
     def start(
         self, kind: Direction, key: StreamKey, url: str, *, operator: bool = True
@@ -60,8 +61,10 @@ class Relays:
 
         Raises:
             Refused: BAD_REQUEST, the name or the URL cannot be used; FORBIDDEN, that would be
-                a loop; TOO_MANY.
+                a loop; TOO_MANY; UNAVAILABLE, after `shut`.
         """
+        if self._shut:
+            raise Refused(RefusalCode.UNAVAILABLE, self._shut)
         for part in key:
             check_name(part)
         parsed = parse_url(kind, url)
@@ -95,8 +98,11 @@ class Relays:
         return ended
 
     def shut(self, reason: str) -> None:
-        """End all relays, for good: the server is stopping."""
-        self.scope.cancel(reason)
+        """End all relays, and start none any more: the server is stopping."""
+        self._shut = reason
+        # One by one: what has opened `scope` runs inside of it, and has goodbyes to say yet.
+        for relay in list(self._relays.values()):
+            self._drop(relay, reason)
 
     def retire(self, relay_id: str) -> None:
         """End a push as soon as it has sent what is left of its stream (at once if it sends

@@ -17,6 +17,7 @@ from livetrio.logs import get_logger
 from livetrio.media.client import Client, Role
 from livetrio.media.registry import Registry
 from livetrio.media.stream import Publication, Stream
+from livetrio.net.beat import Beat
 from livetrio.net.connection import Connection
 from livetrio.net.fanout import Pacer
 from livetrio.net.idle import idle_watched
@@ -40,12 +41,19 @@ from livetrio.wire.rtmp.events import (
 )
 from livetrio.wire.rtmp.session import ServerSession
 
-__all__ = ["RtmpService"]
+__all__ = ["RtmpService", "reading_pacer"]
 
 log = get_logger(__name__)
 
 _LONGEST_PAUSE = 0.04
-"""Seconds a publisher's input may gather before it is read: a frame at 25 fps."""
+_SHORTEST_PAUSE = 0.01
+"""Seconds a publisher's input gathers before it is read, when there are many: at most a frame's
+time at 25 fps; and none at all where the timer would cost more than it saves."""
+
+
+def reading_pacer(beat: Beat | None) -> Pacer:
+    """What divides the time spent on reading among all publishers of a node."""
+    return Pacer(cap=_LONGEST_PAUSE, shortest=_SHORTEST_PAUSE, beat=beat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class RtmpService:
     read_timeout: float = 10.0
     """Seconds without a byte after which a publisher is gone; also for a client that does
     nothing at all to come to the point."""
-    pacer: Pacer = field(default_factory=lambda: Pacer(cap=_LONGEST_PAUSE))
+    pacer: Pacer = field(default_factory=lambda: reading_pacer(None))
     """Divides the time spent on reading among all publishers: many are read less often."""
 
     async def serve(self, connection: Connection) -> None:
@@ -124,6 +132,7 @@ class _Conversation:
         self._client = ConnectRequested("", "", "", "", {})
         self._declined = 0
         self._patience = trio.CancelScope()
+        self._pause = 0.0
 
     async def run(self) -> None:
         self._be_patient()
@@ -151,7 +160,9 @@ class _Conversation:
 
     async def _exchange(self) -> bool:
         """One read, and all that follows from it; False at the end."""
-        data = await self._connection.receive()
+        if self._pause:
+            await self._service.pacer.rest(self._pause)
+        data = await self._connection.receive(eager=self._pause > 0)
         begun = time.thread_time()
         for event in self._session.feed(data):
             if type(event) is MediaReceived:
@@ -164,7 +175,7 @@ class _Conversation:
         self._reply()
         spent = time.thread_time() - begun
         pacer = self._service.pacer
-        self._connection.pause = pacer.window(self, spent) if self._publishing else 0.0
+        self._pause = pacer.window(self, spent) if self._publishing else 0.0
         return bool(data)
 
     def _flush(self) -> None:

@@ -120,7 +120,7 @@ class Feed:
                         self._admit(outbox, ended)
                     self._pending.clear()
                 if window:
-                    await trio.sleep(window)
+                    await self.fanout.pacer.rest(window)
         finally:
             self.fanout.close()
             for outbox, ended in self._pending.items():

@@ -30,7 +30,6 @@ class Connection:
         "_sock",
         "_tls",
         "outbox",
-        "pause",
         "peer",
         "port",
         "received",
@@ -50,8 +49,6 @@ class Connection:
         self.port = port
         self.trusted = False
         """Is the socket's other end a trusted proxy?"""
-        self.pause = 0.0
-        """Seconds to let input gather before it is read: waking up costs more than parsing."""
         self.received = 0
         """Bytes of payload read."""
 
@@ -106,19 +103,21 @@ class Connection:
         """Forget bytes that peek() has shown."""
         self._sock.recv(size)
 
-    async def receive(self) -> bytes:
-        """The next bytes, b"" at the end of the stream."""
+    async def receive(self, *, eager: bool = False) -> bytes:
+        """The next bytes, b"" at the end of the stream.
+
+        eager: there probably are some, for the caller has just waited; so look before waiting.
+        """
         if self._tls is not None:
             data = bytes(await self._tls.receive_some(_READ_SIZE))
         else:
-            data = await self._receive_plain()
+            data = await self._receive_plain(eager=eager)
         self.received += len(data)
         return data
 
-    async def _receive_plain(self) -> bytes:
+    async def _receive_plain(self, *, eager: bool = False) -> bytes:
         sock = self._sock
-        if self.pause:
-            await trio.sleep(self.pause)
+        if eager:
             with suppress(BlockingIOError):
                 return self._recv()
         while True:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import trio
 
+from livetrio.net.beat import Beat
 from livetrio.net.outbox import Block, Outbox
 
 __all__ = ["Fanout", "Pacer"]
@@ -25,15 +26,28 @@ _SENDS_PER_CHECKPOINT = 200
 _WAKE_COST = 60e-6
 """Seconds a flush costs beside its sends: waking the pump, the scheduler, the timer."""
 _SMOOTHING = 0.3
-_SHORTEST = 1e-3
-"""Seconds below which a timer costs more than the merge saves."""
 
 
 class Pacer:
     """Divides the time a node spends on fan-out among its audiences."""
 
-    def __init__(self, *, share: float = 9.0, cap: float = 0.35) -> None:
-        """share: seconds waited per second spent; cap: the longest wait in seconds (0: never)."""
+    def __init__(
+        self,
+        *,
+        share: float = 9.0,
+        cap: float = 0.35,
+        shortest: float = 1e-3,
+        beat: Beat | None = None,
+    ) -> None:
+        """
+        Args:
+            share: seconds waited per second spent.
+            cap: the longest wait, seconds; 0: never wait.
+            shortest: waits below it are none: a timer would cost more than the merge saves.
+            beat: how to wait cheaply; without one each wait has a timer of its own.
+        """
+        self._wait = beat.wait if beat is not None else trio.sleep
+        self._shortest = shortest
         self._share = share
         self._cap = cap
         self._costs: dict[object, float] = {}  # square roots of seconds per flush
@@ -54,7 +68,11 @@ class Pacer:
         self._costs[spender] = root
         self._sum += root - last
         window = min(self._cap, self._share * root * self._sum)
-        return window if window > _SHORTEST else 0.0
+        return window if window > self._shortest else 0.0
+
+    async def rest(self, seconds: float) -> None:
+        """Wait, as `window` has said."""
+        await self._wait(seconds)
 
     def forget(self, spender: object) -> None:
         """It is gone: an audience, or whatever else shares this time."""
@@ -67,7 +85,7 @@ class Fanout:
     """The outboxes of all viewers of one feed."""
 
     def __init__(self, pacer: Pacer) -> None:
-        self._pacer = pacer
+        self.pacer = pacer
         self._members: dict[Outbox, Callable[[str], None] | None] = {}
         self.flushes = 0
         self.seconds = 0.0
@@ -105,7 +123,7 @@ class Fanout:
         spent += time.thread_time() - begun
         self.flushes += 1
         self.seconds += spent
-        return self._pacer.window(self, spent)
+        return self.pacer.window(self, spent)
 
     def farewell(self, goodbye: bytes, reason: str) -> None:
         """The feed has ended: send the format's goodbye and close everybody after it."""
@@ -116,4 +134,4 @@ class Fanout:
 
     def close(self) -> None:
         """No longer counts in the division of time."""
-        self._pacer.forget(self)
+        self.pacer.forget(self)
