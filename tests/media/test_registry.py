@@ -211,7 +211,7 @@ async def test_watching_a_stream_that_has_just_ended_is_refused():
             publication.finish()
         await trio.testing.wait_all_tasks_blocked()
         async with connected() as (viewer, _):
-            with pytest.raises(Refused, match="has ended"):  # noqa: SIM117
+            with pytest.raises(Refused, match="has ended"):
                 with stream.watch(FORMAT, viewer.outbox):
                     pytest.fail("it is over")
 

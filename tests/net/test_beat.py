@@ -32,7 +32,7 @@ async def test_those_who_wait_for_the_same_beat_wake_together_and_others_do_not(
             for seconds in (0.02, 0.05, 0.3, 0.05):
                 waiting.start_soon(one, seconds)
         nursery.cancel_scope.cancel()
-    times = {seconds: at for seconds, at in woken}
+    times = dict(woken)
     assert times[0.02] == times[0.05] < times[0.3]
 
 

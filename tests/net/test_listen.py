@@ -114,7 +114,7 @@ async def test_connections_appear_in_the_tree_and_are_gone_with_the_listener():
             (scope,) = root.children
             scope.cancel("stop")
             while root.children:
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.1", address.port)
 
