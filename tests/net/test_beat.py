@@ -55,3 +55,14 @@ async def test_a_wait_that_is_cancelled_leaves_the_others_alone(autojump_clock):
             await beat.wait(1)
         await beat.wait(0.1)
         nursery.cancel_scope.cancel()
+
+
+async def test_time_goes_on_wherever_a_beat_rounds_to(autojump_clock):
+    beat = Beat()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(beat.run)
+        for _ in range(1000):  # some of whose times, divided by the grid, are the beat before
+            begun = trio.current_time()
+            await beat.wait(0.001)
+            assert trio.current_time() - begun < 0.011
+        nursery.cancel_scope.cancel()

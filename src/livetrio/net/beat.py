@@ -35,12 +35,18 @@ class Beat:
 
     async def run(self) -> None:
         """Wake those whose time has come, until cancelled."""
+        reached = 0
         while True:
             if not self._lots:
                 self._idle = trio.Event()
                 await self._idle.wait()
             # A beat that somebody asks for meanwhile is not before the next one of the grid.
-            await trio.sleep_until((math.floor(trio.current_time() / self._grid) + 1) * self._grid)
-            now = trio.current_time() / self._grid
-            for beat in [beat for beat in self._lots if beat <= now]:
-                self._lots.pop(beat).unpark_all()
+            # Beats are counted: the time of one, divided again, may round to the one before.
+            beat = max(reached, self._now()) + 1
+            await trio.sleep_until(beat * self._grid)
+            reached = max(beat, self._now())
+            for due in [due for due in self._lots if due <= reached]:
+                self._lots.pop(due).unpark_all()
+
+    def _now(self) -> int:
+        return math.floor(trio.current_time() / self._grid)
