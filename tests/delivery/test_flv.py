@@ -349,7 +349,7 @@ async def test_the_list_of_streams_is_livegos():
             answer = json.loads((await get(port.port, "/streams")).body)
             assert answer["publishers"] == [{"key": "live/movie", "id": publication.client.id}]
             (viewer,) = answer["players"]
-            assert (viewer["key"], len(viewer["id"])) == ("live/movie", 12)
+            assert (viewer["key"], len(viewer["id"])) == ("live/movie", 16)
 
 
 async def test_flash_may_play_from_anywhere():

@@ -66,3 +66,15 @@ async def test_time_goes_on_wherever_a_beat_rounds_to(autojump_clock):
             await beat.wait(0.001)
             assert trio.current_time() - begun < 0.011
         nursery.cancel_scope.cancel()
+
+
+async def test_no_grid_makes_the_timer_spin_by_its_rounding(autojump_clock):
+    for grid in (0.005, 0.1, 0.3, 1 / 3):
+        beat = Beat(grid)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(beat.run)
+            for number in range(50):
+                begun = trio.current_time()
+                await beat.wait(0.007 * number)
+                assert trio.current_time() - begun <= 0.007 * number + 2 * grid
+            nursery.cancel_scope.cancel()
