@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import trio
 
 from livetrio.access.gate import Gate
 from livetrio.errors import Refused, RemoteProtocolError
-from livetrio.ingest.rtmp_formats import rtmp_format
+from livetrio.ingest.rtmp_activities import Playing, Publishing
 from livetrio.logs import get_logger
 from livetrio.media.client import Client, Role
 from livetrio.media.registry import Registry
-from livetrio.media.stream import Publication, Stream
 from livetrio.net.beat import Beat
 from livetrio.net.connection import Connection
 from livetrio.net.fanout import Pacer
 from livetrio.net.idle import idle_watched
-from livetrio.packet import Packet
-from livetrio.wire.flv import Demuxer
 from livetrio.wire.rtmp.events import (
     CloseReason,
     ConnectRequested,
@@ -75,60 +71,14 @@ class RtmpService:
         await _Conversation(self, connection).run()
 
 
-@dataclass(slots=True)
-class _Publishing:
-    publication: Publication
-    scope: AsyncExitStack
-    demuxer: Demuxer = field(default_factory=Demuxer)
-    batch: list[Packet] = field(default_factory=list)
-    dropped: int = 0
-
-    def take(self, event: MediaReceived) -> None:
-        self.batch += self.demuxer.feed(event.type_id, event.timestamp, event.body)
-
-    def flush(self) -> None:
-        """All packets of one socket read are published at once: the wake-up is what costs."""
-        if self.batch:
-            batch, self.batch = self.batch, []
-            self.publication.publish(batch)
-
-
-@dataclass(slots=True)
-class _Playing:
-    stream: Stream
-    stream_id: int
-    connection: Connection
-    scope: AsyncExitStack
-    ended: Callable[[_Playing, str], None]
-    """What happens when the stream is over."""
-    multitrack: bool
-    audio: bool = True
-    video: bool = True
-    paused: bool = False
-    watching: ExitStack = field(default_factory=ExitStack)
-
-    def watch(self) -> None:
-        """(Re)join the feed that fits what the player wants now, from a key frame on."""
-        self.watching.close()
-        format_ = rtmp_format(
-            self.stream_id,
-            audio=self.audio,
-            video=self.video,
-            multitrack=self.multitrack,
-            paused=self.paused,
-        )
-        ended = partial(self.ended, self)
-        self.watching.enter_context(self.stream.watch(format_, self.connection.outbox, ended))
-
-
 class _Conversation:
     def __init__(self, service: RtmpService, connection: Connection) -> None:
         self._service = service
         self._connection = connection
         self._session = ServerSession()
         self._protocol = "rtmps" if connection.is_tls else "rtmp"
-        self._publishing: dict[int, _Publishing] = {}
-        self._playing: dict[int, _Playing] = {}
+        self._publishing: dict[int, Publishing] = {}
+        self._playing: dict[int, Playing] = {}
         self._client = ConnectRequested("", "", "", "", {})
         self._declined = 0
         self._patience = trio.CancelScope()
@@ -184,7 +134,7 @@ class _Conversation:
             if publishing.demuxer.dropped != publishing.dropped:
                 self._complain(publishing)
 
-    def _complain(self, publishing: _Publishing) -> None:
+    def _complain(self, publishing: Publishing) -> None:
         """The first broken frame of a publisher is worth a line, then every power of two."""
         before, dropped = publishing.dropped, publishing.demuxer.dropped
         publishing.dropped = dropped
@@ -260,7 +210,7 @@ class _Conversation:
             )
             if self._session.accept(request):
                 await scope.enter_async_context(idle_watched(connection, service.read_timeout))
-                self._publishing[request.stream_id] = _Publishing(publication, scope.pop_all())
+                self._publishing[request.stream_id] = Publishing(publication, scope.pop_all())
         self._be_patient()
 
     async def _play(self, request: PlayRequested) -> None:
@@ -275,7 +225,7 @@ class _Conversation:
             )
             if self._session.accept(request):
                 self._reply()
-                playing = _Playing(
+                playing = Playing(
                     stream,
                     request.stream_id,
                     connection,
@@ -288,7 +238,7 @@ class _Conversation:
                 playing.watch()
         self._be_patient()
 
-    def _play_ended(self, playing: _Playing, reason: str) -> None:
+    def _play_ended(self, playing: Playing, reason: str) -> None:
         """Its stream is over, and said so. The connection is too, unless it has more to do: a
         Flash client talks and listens to several people on one."""
         if self._publishing or len(self._playing) > 1:
