@@ -203,10 +203,14 @@ async def test_a_body_of_a_megabyte_is_refused() -> None:
 
 async def test_an_app_with_api_false_is_left_alone() -> None:
     async with control() as parts, publishing(parts):
-        parts.context.apps["live"] = AppConfig(name="live", api=False)  # type: ignore[index]
         client = operator_app(parts.context).test_client()
+        relay = await (await client.post("/v1/relays", json=GOOD)).get_json()
+        (publisher,) = (client.id for _, client in parts.context.registry.clients())
+        parts.context.apps["live"] = AppConfig(name="live", api=False)  # type: ignore[index]
         await problem(await client.delete("/v1/streams/live/movie"), 403, "api: false")
+        await problem(await client.delete(f"/v1/clients/{publisher}"), 403, "api: false")
         await problem(await client.post("/v1/relays", json=GOOD), 403, "api: false")
+        await problem(await client.delete(f"/v1/relays/{relay['id']}"), 403, "api: false")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,17 @@ async def test_publishing_with_a_rooms_key_makes_the_rooms_stream():
                 await viewer.until(lambda: len(viewer.media[1]) == len(clip()))
 
 
+async def test_clients_are_shown_with_their_url_and_never_with_the_key():
+    async with node() as running:
+        key = await running.keys.get("movie")
+        async with publisher(running, key, "keyed"), player(running, "movie", "keyed"):
+            urls = {client.role: client.url for _, client in running.registry.clients()}
+    assert urls.keys() == {"publisher", "player"}
+    for url in urls.values():
+        assert url.startswith("rtmp://")
+        assert url.endswith("/keyed/movie")
+
+
 async def test_publishing_with_a_rooms_name_makes_the_stream_named_by_its_key():
     async with node() as running:
         key = await running.keys.get("movie")

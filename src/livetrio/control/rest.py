@@ -168,6 +168,9 @@ class Rest:
 
     async def end_client(self, id: str) -> Response:
         """DELETE /v1/clients/{id}"""
+        for stream, client in self._context.registry.clients():
+            if client.id == id:
+                self._context.check_app(stream.key.app)
         with trio.move_on_after(_ENDING):
             return _ended_answer(await self._context.registry.end_client(id, _REASON), "client")
         raise _unfinished()
@@ -189,6 +192,9 @@ class Rest:
 
     async def stop_relay(self, id: str) -> Response:
         """DELETE /v1/relays/{id}"""
+        for relay in self._context.relays.list():
+            if relay.id == id:
+                self._context.check_app(relay.app)
         with trio.move_on_after(_ENDING):
             return _ended_answer(await self._context.relays.stop(id), "relay")
         raise _unfinished()

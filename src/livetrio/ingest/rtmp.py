@@ -19,6 +19,7 @@ from livetrio.net.beat import Beat
 from livetrio.net.connection import Connection
 from livetrio.net.fanout import Pacer
 from livetrio.net.idle import idle_watched
+from livetrio.packet import StreamKey
 from livetrio.wire.rtmp.events import (
     CloseReason,
     ConnectRequested,
@@ -203,7 +204,7 @@ class _Conversation:
         service, connection = self._service, self._connection
         query = self._client.query | request.query
         grant = await service.gate.may_publish(request.app, request.name, query, connection.peer)
-        client = self._describe("publisher", str(grant.key))
+        client = self._describe("publisher", grant.key)
         async with AsyncExitStack() as scope:
             publication = await scope.enter_async_context(
                 service.registry.publish(grant.key, client, takeover=grant.takeover)
@@ -217,7 +218,7 @@ class _Conversation:
         service, connection = self._service, self._connection
         query = self._client.query | request.query
         key = await service.gate.may_play(request.app, request.name, query, connection.peer)
-        client = self._describe("player", str(key))
+        client = self._describe("player", key)
         self._patience.deadline = float("inf")  # now it is us who make the client wait
         async with AsyncExitStack() as scope:
             stream = await scope.enter_async_context(
@@ -258,13 +259,15 @@ class _Conversation:
             await playing.scope.aclose()
         self._be_patient()
 
-    def _describe(self, role: Role, url: str) -> Client:
+    def _describe(self, role: Role, key: StreamKey) -> Client:
+        # As livego shows it, but by the room's name: what was asked for may be its secret key.
+        host = self._client.tc_url.partition("://")[2].partition("/")[0].partition("?")[0]
         return Client(
             role,
             self._protocol,
             self._connection.scope,
             self._connection,
-            url=url,
+            url=f"{self._protocol}://{host}/{key}" if host else str(key),
             agent=self._client.flash_ver[:120],
         )
 
