@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -313,3 +313,14 @@ async def test_a_flood_of_commands_from_one_who_never_reads_is_bounded(caplog):
             await healthy.check()
             (line,) = [n for n in lines(caplog, at_least=logging.DEBUG) if closed(n, one)]
             assert "queue is full" in line.fields["reason"] or "stalled" in line.fields["reason"]
+
+
+async def test_a_storm_of_pauses_ends_that_player_and_no_other(caplog):
+    caplog.set_level(logging.INFO)
+    async with node() as running, bystanders(running):
+        async with publisher(running, "other"), player(running, "other") as viewer:
+            with suppress(AssertionError, trio.BrokenResourceError):
+                for number in range(2000):
+                    await viewer.call("pause", None, number % 2 == 0, 0, stream_id=1)
+            await viewer.hung_up()
+            assert "too many commands" in str(said_about(caplog, viewer))

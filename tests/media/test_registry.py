@@ -332,3 +332,32 @@ async def test_draining_says_goodbye_to_publishers_and_viewers_of_every_stream(a
         assert await read_exactly(peer, 9) == b"Vavavabye"
         await trio.testing.wait_all_tasks_blocked()
         assert registry.streams == {}
+
+
+async def test_a_publisher_never_joins_a_stream_that_has_been_told_to_end():
+    for _ in range(30):  # the scheduler's order is random
+        async with open_registry() as registry:
+            async with publisher(registry) as first:
+                dying = first.stream
+                first.finish()
+            await trio.lowlevel.checkpoint()
+            async with publisher(registry) as publication:
+                publication.publish(gop(0))
+                await trio.testing.wait_all_tasks_blocked()
+                assert registry.streams[KEY] is publication.stream
+                assert publication.stream is not dying
+                assert not publication.stream.ring.ended
+
+
+async def test_a_format_with_a_bug_ends_its_own_viewers_only(caplog):
+    def broken(packet: Packet) -> bytes:
+        raise ValueError("oops")
+
+    async with open_registry() as registry, publisher(registry) as publication:
+        async with connected() as (a, _), connected() as (b, peer):
+            with publication.stream.watch(FORMAT, b.outbox):
+                with publication.stream.watch(Format("broken", broken), a.outbox):
+                    publication.publish(gop(0))
+                    assert await read_exactly(peer, 6) == b"Vavava"
+    assert a.scope.reason
+    assert "bug: feed ended" in caplog.text

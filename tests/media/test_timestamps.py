@@ -120,6 +120,31 @@ def test_configuration_takes_the_streams_time_and_moves_nothing():
     assert repair.counts == RepairCounts()
 
 
+def test_a_track_with_a_clock_of_its_own_moves_no_other():
+    repair = TimestampRepair()
+    for second in range(60):
+        repair.apply(video(second * 1_000_000))
+    late = repaired(repair, audio(0), audio(20 * MS))
+    assert late == [59_000_000 + GAP, 59_000_000 + GAP + 20 * MS]
+    assert repaired(repair, video(60_000_000), audio(40 * MS), video(61_000_000)) == [
+        60_000_000,
+        60_000_000 - 1_000_000 + GAP + 40 * MS,
+        61_000_000,
+    ]
+    assert repair.counts.jumps == 1
+
+
+def test_script_data_without_a_clock_take_the_time_at_which_they_come():
+    repair = TimestampRepair()
+    for second in range(60):
+        repair.apply(video(second * 1_000_000))
+    assert repaired(repair, Packet(DATA, 0, 0, b"cue"), video(60_000_000)) == [
+        59_000_000,
+        60_000_000,
+    ]
+    assert repair.counts.jumps == 0
+
+
 def test_metadata_stand_at_zero_because_ffmpeg_takes_others_for_subtitles():
     repair = TimestampRepair(resume_after=60_000_000)
     assert repair.apply(Packet(DATA, 5_000_000, 5_000_000, b"onMetaData", config=True)).dts == 0

@@ -14,6 +14,7 @@ from livetrio.control.operator import bare_app
 from livetrio.control.pages import add_pages
 from livetrio.control.table import Answer, Operation, register
 from livetrio.control.view import public_view
+from livetrio.store.keys import is_key
 
 __all__ = ["public_app"]
 
@@ -28,7 +29,12 @@ def public_app(context: ControlContext) -> QuartTrio:
 
     async def streams() -> Response:
         """GET /v1/public/streams"""
-        live = (s for s in context.registry.streams.values() if s.publication is not None)
+        # One published by a room's name is named by that room's secret key: not for everybody.
+        live = (
+            stream
+            for key, stream in context.registry.streams.items()
+            if stream.publication is not None and not is_key(key.name)
+        )
         chosen, about = paged(live)
         answer = json_answer({**about, "ports": ports, "items": [public_view(s) for s in chosen]})
         answer.headers["Access-Control-Allow-Origin"] = "*"

@@ -21,6 +21,7 @@ from livetrio.net.http import Route
 from livetrio.net.request import stream_path
 from livetrio.net.websocket import accept_websocket, any_origin, wants_websocket
 from livetrio.packet import StreamKey
+from livetrio.store.keys import is_key
 
 __all__ = ["CONTENT_TYPE", "FlvPlayers", "PlayGate"]
 
@@ -127,6 +128,8 @@ class FlvPlayers:
         """livego's document: who publishes and who plays, null where nobody does."""
         people: dict[str, list[dict[str, str]]] = {"publisher": [], "player": []}
         for stream, client in self._registry.clients():
+            if is_key(stream.key.name):
+                continue  # published by a room's name: who reads this could publish that room
             people[client.role].append({"key": str(stream.key), "id": client.id})
         answer = {
             "publishers": people["publisher"] or None,

@@ -42,6 +42,9 @@ __all__ = ["RtmpService", "reading_pacer"]
 
 log = get_logger(__name__)
 
+_COMMAND_BURST = 1000
+_COMMAND_RATE = 20.0
+"""Commands a client may send: so many at once, so many a second for ever."""
 _LONGEST_PAUSE = 0.04
 _SHORTEST_PAUSE = 0.01
 """Seconds a publisher's input gathers before it is read, when there are many: at most a frame's
@@ -84,6 +87,9 @@ class _Conversation:
         self._declined = 0
         self._patience = trio.CancelScope()
         self._pause = 0.0
+        self._rejoining: set[int] = set()  # streams whose players want something else now
+        self._commands = 0
+        self._begun = trio.current_time()
 
     async def run(self) -> None:
         self._be_patient()
@@ -121,13 +127,27 @@ class _Conversation:
                     publishing.take(event)
             else:
                 self._flush()
+                self._count_command()
                 await self._handle(event)
+                await trio.lowlevel.checkpoint()  # thousands of commands fit into one read
+                begun = time.thread_time()  # what others did meanwhile is not ours
         self._flush()
         self._reply()
+        for stream_id in self._rejoining:  # once, however often the player changed its mind
+            if playing := self._playing.get(stream_id):
+                playing.watch()
+        self._rejoining.clear()
         spent = time.thread_time() - begun
         pacer = self._service.pacer
         self._pause = pacer.window(self, spent) if self._publishing else 0.0
         return bool(data)
+
+    def _count_command(self) -> None:
+        """Each may cost a feed of its own; people and players ask for a few in a minute."""
+        self._commands += 1
+        age = trio.current_time() - self._begun
+        if self._commands > _COMMAND_BURST + _COMMAND_RATE * age:
+            raise RemoteProtocolError("too many commands")
 
     def _flush(self) -> None:
         for publishing in self._publishing.values():
@@ -167,17 +187,17 @@ class _Conversation:
                     self._reply()
                     if playing.paused != paused:  # else it would be sent all it has once more
                         playing.paused = paused
-                        playing.watch()
+                        self._rejoining.add(stream_id)
             case SeekRequested():
                 self._session.accept(event)  # a live stream stays where it is
             case ReceiveAudio(stream_id=stream_id, enabled=enabled):
                 if (playing := self._playing.get(stream_id)) and playing.audio != enabled:
                     playing.audio = enabled
-                    playing.watch()
+                    self._rejoining.add(stream_id)
             case ReceiveVideo(stream_id=stream_id, enabled=enabled):
                 if (playing := self._playing.get(stream_id)) and playing.video != enabled:
                     playing.video = enabled
-                    playing.watch()
+                    self._rejoining.add(stream_id)
             case StreamClosed(stream_id=stream_id, reason=reason):
                 await self._close(stream_id, reason)
             case Declined(command=command, reason=reason):
@@ -251,6 +271,7 @@ class _Conversation:
 
     async def _close(self, stream_id: int, reason: CloseReason) -> None:
         if publishing := self._publishing.pop(stream_id, None):
+            self._service.pacer.forget(self)
             publishing.flush()
             if reason is not CloseReason.DISCONNECTED:
                 publishing.publication.finish()

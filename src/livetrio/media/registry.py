@@ -96,7 +96,10 @@ class Registry:
         Raises:
             Refused: CONFLICT, somebody else publishes.
         """
-        while (stream := self.streams.get(key)) is None:
+        while (stream := self.streams.get(key)) is None or stream.ending:
+            if stream is not None:  # it has been told to end, and is gone in a moment
+                await trio.lowlevel.checkpoint()
+                continue
             await self.scope.nursery.start(self._live, key, name=f"stream {key}")
         # From here to the assignment nothing awaits: of two publishers one comes second.
         if (other := stream.publication) is not None:

@@ -6,20 +6,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from livetrio.errors import RefusalCode, Refused
+from livetrio.logs import get_logger
 from livetrio.media.client import Client
 from livetrio.media.feed import Feed, Format
 from livetrio.media.ring import Ring, RingLimits
 from livetrio.media.timestamps import RepairCounts, TimestampRepair
 from livetrio.net.fanout import Pacer
+from livetrio.net.guard import guarded
 from livetrio.net.outbox import Outbox
 from livetrio.net.scope import Scope, open_scope
 from livetrio.packet import US_PER_SECOND, Kind, Packet, StreamKey, Track
 
 __all__ = ["Publication", "Stream", "TrackStatistics"]
+
+log = get_logger(__name__)
 
 _RESUME_GATE = 5.0
 """Seconds (of stream time) a returning publisher's packets wait for a key frame."""
@@ -68,6 +73,12 @@ class Stream:
     def tracks(self) -> list[Track]:
         """The elementary streams seen so far, in their present configuration."""
         return [seen.track for seen in self._tracks.values()]
+
+    @property
+    def ending(self) -> bool:
+        """Has it been told to end, so that nobody may join it as its publisher any more?"""
+        cancelled = self.scope.nursery.cancel_scope.cancel_called
+        return self.resume_deadline.cancel_called or cancelled or self.ring.ended
 
     @property
     def track_statistics(self) -> list[TrackStatistics]:
@@ -132,8 +143,12 @@ class Stream:
 
     async def _run(self, feed: Feed) -> None:
         async with open_scope("feed", feed.format.name, parent=self.scope):
-            with feed.stopped:
+            with feed.stopped, guarded(partial(self._blame, feed)):
                 await feed.pump()
+
+    def _blame(self, feed: Feed, error: BaseException) -> None:
+        """A bug in one format ends that feed; no stream ends another."""
+        log.error("bug: feed ended", stream=str(self.key), feed=feed.format.name, exc_info=error)
 
     def _observe(self, packet: Packet) -> None:
         track = packet.track

@@ -6,8 +6,10 @@ Policy, applied in this order to each packet of one publication; every repair is
    range is taken for a wrap (forward or back), for each track on its own.
 2. *Jump.* A decoding time more than `JUMP` away from both the last of its own track and the
    newest of all (so a sparse or paused track is no jump) is a broken or restarted clock. The
-   whole publication is shifted, so that this packet follows the newest packet of the stream by
-   `GAP`. Other tracks that jump with it land on the same shift: sound and picture stay together.
+   track is shifted, so that this packet follows the newest packet of the stream by `GAP`. Other
+   tracks that jump with it land on the same shift: sound and picture stay together. A track
+   that keeps a clock of its own keeps a shift of its own, and script data without a clock
+   (stamped 0) take the time at which they come.
 3. *Backward step* within a track (less than a jump): the packet is given the track's last time
    (never less), its composition offset is kept. Decoders need times that do not fall.
 4. *Resume.* When a publisher comes back to a stream its viewers stayed with, its first packet
@@ -50,6 +52,7 @@ class TimestampRepair:
         self.counts = counts if counts is not None else RepairCounts()
         self._shift: int | None = None if resume_after is not None else 0
         self._newest = resume_after if resume_after is not None else 0
+        self._shifts: dict[tuple[Kind, int], int] = {}  # per track, where it is not _shift
         self._raw: dict[tuple[Kind, int], int] = {}  # per track: last unwrapped input
         self._last: dict[tuple[Kind, int], int] = {}  # per track: last output
         self._wrapped: dict[tuple[Kind, int], int] = {}  # per track: wraps x range
@@ -67,11 +70,11 @@ class TimestampRepair:
         raw = self._unwrap(key, packet.dts)
         if self._shift is None:
             self._shift = self._newest + GAP - raw
-        dts = raw + self._shift
-        if self._last and min(abs(dts - self._newest), abs(dts - (last or 0))) > JUMP:
-            self.counts.jumps += 1
-            self._shift += self._newest + GAP - dts
-            dts = self._newest + GAP
+        shift = self._shifts.get(key, self._shift)
+        if self._last and self._is_jump(raw + shift, last):
+            shift = self._landing(raw, packet.track.kind)
+        self._shifts[key] = shift
+        dts = raw + shift
         if last is not None and dts < last:
             self.counts.backward += 1
             dts = last
@@ -79,6 +82,24 @@ class TimestampRepair:
         packet.pts = max(dts + offset, 0)
         self._newest = max(self._newest, dts)
         return packet
+
+    def _is_jump(self, dts: int, last: int | None) -> bool:
+        distance = abs(dts - self._newest)
+        return (distance if last is None else min(distance, abs(dts - last))) > JUMP
+
+    def _landing(self, raw: int, kind: Kind) -> int:
+        """The shift for a track that jumped: that of another track which jumped the same way
+        before it, or else a new one."""
+        known = {self._shift or 0, *self._shifts.values()}
+        nearest = min(known, key=lambda shift: abs(raw + shift - self._newest))
+        if abs(raw + nearest - self._newest) <= JUMP:
+            return nearest
+        shift = self._newest + GAP - raw
+        if kind is Kind.DATA:
+            return shift - GAP  # a cue without a clock of its own: now
+        self.counts.jumps += 1
+        self._shift = shift
+        return shift
 
     @property
     def newest(self) -> int:

@@ -143,8 +143,6 @@ class Connection:
         """
         with trio.move_on_after(deadline):
             await self.outbox.flushed()
-            if self._tls is not None:
-                return
             try:
                 self._sock.shutdown(socket.SHUT_WR)
                 read = 0

@@ -7,7 +7,6 @@ guard around the handler (net/guard.py) are here, once for all protocols.
 from __future__ import annotations
 
 import errno
-import functools
 import ipaddress
 import socket
 from collections import Counter
@@ -207,23 +206,31 @@ class _Doorman:
         counted = None if self._trusts(peer) else peer
         begun = trio.current_time()
         connection: Connection | None = None
+        name = f"{listener.name} {peer}:{address[1]}"
+
+        # Twice: inside, so that a goodbye follows; outside, for what the scope's own tasks
+        # (drain, idle watch) and the goodbye may raise.
+        def guard(error: BaseException) -> None:
+            self._blame(f"{peer}:{address[1]}" if connection is None else str(connection), error)
+
         try:
-            async with open_scope("connection", f"{listener.name} {peer}:{address[1]}") as scope:
-                scope.sockets = 1
-                connection = Connection(client, scope, listener.limits, peer, address[1])
-                with guarded(functools.partial(self._blame, connection)):
-                    if counted is None:
-                        connection.trusted = True
-                        counted = await self._hear_proxy(connection)
-                    if listener.tls is not None:
-                        await connection.start_tls(listener.tls.context(), listener.limits)
-                    await self._handler(connection)
-                await connection.say_goodbye()
+            with guarded(guard):
+                async with open_scope("connection", name) as scope:
+                    scope.sockets = 1
+                    connection = Connection(client, scope, listener.limits, peer, address[1])
+                    with guarded(guard):
+                        if counted is None:
+                            connection.trusted = True
+                            counted = await self._hear_proxy(connection)
+                        if listener.tls is not None:
+                            await connection.start_tls(listener.tls.context(), listener.limits)
+                        await self._handler(connection)
+                    await connection.say_goodbye()
         finally:
-            client.close()
             self._count -= 1
             if counted is not None:
                 listener.caps.leave(counted)
+            client.close()
             if connection is not None:
                 log.debug(
                     "connection closed",
@@ -264,9 +271,9 @@ class _Doorman:
         address = ipaddress.ip_address(ip.partition("%")[0])
         return any(address in network for network in self._listener.trusted)
 
-    def _blame(self, connection: Connection, error: BaseException) -> None:
+    def _blame(self, peer: str, error: BaseException) -> None:
         """One line that says why, at the level of whose fault it is."""
-        details = {"listener": self._listener.name, "peer": str(connection)}
+        details = {"listener": self._listener.name, "peer": peer}
         match error:
             case RemoteProtocolError():
                 log.warning("peer broke the protocol", **details, reason=str(error))

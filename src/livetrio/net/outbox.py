@@ -8,6 +8,7 @@ task and a channel per viewer (three times the CPU, see docs/performance.md).
 
 from __future__ import annotations
 
+import math
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from livetrio.net.scope import Scope
 __all__ = ["Block", "Outbox", "OutboxLimits", "TlsOutbox"]
 
 _MAX_SEND = 1 << 20
+_TLS_PIECE = 32 << 10
+"""Bytes encrypted at once: taking each of them in time is what shows that a viewer lives."""
+_LAST_WORDS = 30.0
+"""Seconds for all that is queued when a connection is to close after it."""
 
 _NOTHING: Final[deque[Block]] = deque()
 """The queue of every outbox that has none: an empty deque takes 760 bytes, and nearly all of
@@ -64,6 +69,7 @@ class Outbox:
         "_draining",
         "_empty",
         "_ending",
+        "_ends_at",
         "_limits",
         "_offset",
         "_queue",
@@ -88,6 +94,7 @@ class Outbox:
         self._sending = False  # TLS: the first block is being encrypted and sent
         self._empty: trio.Event | None = None
         self._ending = ""
+        self._ends_at = math.inf
         self.sent = 0
         """Bytes handed to the kernel."""
         self.dropped = 0
@@ -136,6 +143,7 @@ class Outbox:
         """Close the connection when all that is queued has gone out."""
         if self._queue:
             self._ending = reason
+            self._ends_at = trio.current_time() + _LAST_WORDS
         else:
             self._scope.cancel(reason)
 
@@ -216,6 +224,9 @@ class Outbox:
         self._size = self._offset = 0
         self._scope.cancel(reason)
 
+    def _patience(self) -> float:
+        return max(min(self._limits.stall, self._ends_at - trio.current_time()), 0.0)
+
     def _drained(self) -> None:
         """The drain task ends: say so to whom it concerns."""
         self._draining = False
@@ -230,7 +241,7 @@ class Outbox:
         assert self._sock is not None
         try:
             while self._queue:
-                with trio.move_on_after(self._limits.stall) as patience:
+                with trio.move_on_after(self._patience()) as patience:
                     try:
                         await trio.lowlevel.wait_writable(self._sock)
                     except trio.ClosedResourceError:
@@ -277,21 +288,26 @@ class TlsOutbox(Outbox):
     async def _drain(self) -> None:
         try:
             while self._queue:
-                block = self._queue[0]
-                self._sending = True
-                with trio.move_on_after(self._limits.stall) as patience:
+                self._sending = True  # under way: must not be dropped
+                piece = self._queue[0].data[self._offset : self._offset + _TLS_PIECE]
+                with trio.move_on_after(self._patience()) as patience:
                     try:
-                        await self._stream.send_all(block.data)
+                        await self._stream.send_all(piece)
                     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                         self._fail(f"gone: {error}")
                         return
                 if patience.cancelled_caught:
                     self._fail(f"stalled: took nothing for {self._limits.stall:g} s")
                     return
-                self.sent += len(block.data)
-                if self._queue:
+                self.sent += len(piece)
+                if not self._queue:
+                    return  # given up meanwhile
+                self._size -= len(piece)
+                self._offset += len(piece)
+                if self._offset >= len(self._queue[0].data):
                     self._queue.popleft()
-                    self._size -= len(block.data)
+                    self._offset = 0
+                    self._sending = False
         finally:
             self._sending = False
             self._drained()
