@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import trio
 import trio.testing
 from kit.peers import connected, read_exactly
 
-from livetrio.net.outbox import Block, OutboxLimits
+from livetrio.net.outbox import Block, OutboxLimits, TlsOutbox
 
 
 def block(data: bytes, *, key_at: int = -1, headers: bytes = b"", at: float = 0.0) -> Block:
@@ -135,3 +137,57 @@ async def test_finish_with_nothing_queued_closes_at_once():
         connection.outbox.finish("done")
         await trio.sleep_forever()
     assert connection.scope.reason == "done"
+
+
+async def test_the_last_words_have_a_deadline_of_their_own_and_say_so(autojump_clock):
+    async with connected(limits=OutboxLimits(stall=10.0)) as (connection, peer):
+        connection.outbox.send(bytes(1_000_000))
+        connection.outbox.finish("the stream has ended")
+
+        async def sip() -> None:
+            while True:  # enough now and then never to be taken for stalled
+                await trio.sleep(5)
+                with suppress(BlockingIOError):
+                    peer.recv(16384)
+
+        connection.scope.nursery.start_soon(sip)
+        await trio.sleep_forever()
+    assert connection.scope.reason == "slow: took more than 30 s for the last of it"
+    assert 30 <= trio.current_time() < 41
+
+
+class Taker(trio.abc.SendStream):
+    """A TLS peer that takes a piece every few seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.taken = b""
+
+    async def send_all(self, data) -> None:
+        await trio.sleep(self.seconds)
+        self.taken += data
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_slow_tls_viewer_that_goes_on_taking_is_not_stalled(autojump_clock):
+    data = bytes(range(256)) * 1024
+    async with connected() as (connection, _):
+        taker = Taker(5)
+        outbox = TlsOutbox(taker, connection.scope, OutboxLimits(stall=10.0))
+        outbox.send(data)
+        await outbox.flushed()
+        assert trio.current_time() > 10
+        assert (taker.taken, outbox.sent, outbox.queued) == (data, len(data), 0)
+
+
+async def test_a_tls_viewer_that_takes_nothing_is_closed(autojump_clock):
+    async with connected() as (connection, _):
+        outbox = TlsOutbox(Taker(60), connection.scope, OutboxLimits(stall=10.0))
+        outbox.send(b"anybody there?")
+        await trio.sleep_forever()
+    assert connection.scope.reason == "stalled: took nothing for 10 s"

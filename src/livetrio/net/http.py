@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import h11
 import trio
 
+from livetrio.config import Network
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.net.connection import Connection
 from livetrio.net.exchange import Exchange, final_response, next_event
@@ -21,7 +22,6 @@ from livetrio.net.request import (
     MAX_HEAD,
     Headers,
     HttpProtocolError,
-    Network,
     Request,
     forwarded_for,
     parse_request,

@@ -7,7 +7,6 @@ guard around the handler (net/guard.py) are here, once for all protocols.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +20,7 @@ from livetrio.logs import get_logger
 from livetrio.net.connection import Connection
 from livetrio.net.guard import guarded
 from livetrio.net.outbox import OutboxLimits
+from livetrio.net.peers import trusts
 from livetrio.net.scope import open_scope
 from livetrio.net.tls import ServerTls
 from livetrio.wire.proxy import MAX_HEADER, parse_proxy_header
@@ -266,10 +266,7 @@ class _Doorman:
         return host
 
     def _trusts(self, ip: str) -> bool:
-        if not self._listener.trusted:
-            return False
-        address = ipaddress.ip_address(ip.partition("%")[0])
-        return any(address in network for network in self._listener.trusted)
+        return trusts(ip, self._listener.trusted)
 
     def _blame(self, peer: str, error: BaseException) -> None:
         """One line that says why, at the level of whose fault it is."""

@@ -224,9 +224,6 @@ class Outbox:
         self._size = self._offset = 0
         self._scope.cancel(reason)
 
-    def _patience(self) -> float:
-        return max(min(self._limits.stall, self._ends_at - trio.current_time()), 0.0)
-
     def _drained(self) -> None:
         """The drain task ends: say so to whom it concerns."""
         self._draining = False
@@ -238,20 +235,32 @@ class Outbox:
             self._scope.cancel(self._ending)
 
     async def _drain(self) -> None:
-        assert self._sock is not None
         try:
             while self._queue:
-                with trio.move_on_after(self._patience()) as patience:
-                    try:
-                        await trio.lowlevel.wait_writable(self._sock)
-                    except trio.ClosedResourceError:
-                        return
+                left = self._ends_at - trio.current_time()
+                with trio.move_on_after(max(min(self._limits.stall, left), 0.0)) as patience:
+                    await self._progress()
                 if patience.cancelled_caught:
-                    self._fail(f"stalled: took nothing for {self._limits.stall:g} s")
-                    return
-                self._push()
+                    self._give_up(left)
         finally:
+            self._sending = False
             self._drained()
+
+    def _give_up(self, left: float) -> None:
+        if left < self._limits.stall:
+            self._fail(f"slow: took more than {_LAST_WORDS:g} s for the last of it")
+        else:
+            self._fail(f"stalled: took nothing for {self._limits.stall:g} s")
+
+    async def _progress(self) -> None:
+        """Hand on some of what is queued, waiting until the peer takes it."""
+        assert self._sock is not None
+        try:
+            await trio.lowlevel.wait_writable(self._sock)
+        except trio.ClosedResourceError:
+            self._fail("closed")
+        else:
+            self._push()
 
     def _push(self) -> None:
         """Hand queued bytes to the kernel until it has enough."""
@@ -285,29 +294,20 @@ class TlsOutbox(Outbox):
     def _try_send(self, data: bytes | memoryview) -> int:  # noqa: ARG002
         return 0
 
-    async def _drain(self) -> None:
+    async def _progress(self) -> None:
+        self._sending = True  # under way: must not be dropped
+        piece = self._queue[0].data[self._offset : self._offset + _TLS_PIECE]
         try:
-            while self._queue:
-                self._sending = True  # under way: must not be dropped
-                piece = self._queue[0].data[self._offset : self._offset + _TLS_PIECE]
-                with trio.move_on_after(self._patience()) as patience:
-                    try:
-                        await self._stream.send_all(piece)
-                    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                        self._fail(f"gone: {error}")
-                        return
-                if patience.cancelled_caught:
-                    self._fail(f"stalled: took nothing for {self._limits.stall:g} s")
-                    return
-                self.sent += len(piece)
-                if not self._queue:
-                    return  # given up meanwhile
-                self._size -= len(piece)
-                self._offset += len(piece)
-                if self._offset >= len(self._queue[0].data):
-                    self._queue.popleft()
-                    self._offset = 0
-                    self._sending = False
-        finally:
+            await self._stream.send_all(piece)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._fail(f"gone: {error}")
+            return
+        self.sent += len(piece)
+        if not self._queue:
+            return  # given up meanwhile
+        self._size -= len(piece)
+        self._offset += len(piece)
+        if self._offset >= len(self._queue[0].data):
+            self._queue.popleft()
+            self._offset = 0
             self._sending = False
-            self._drained()

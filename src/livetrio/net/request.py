@@ -13,14 +13,15 @@ from urllib.parse import parse_qsl, unquote
 
 import h11
 
+from livetrio.config import Network
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
+from livetrio.net.peers import trusts
 from livetrio.wire.names import check_name
 
 __all__ = [
     "MAX_HEAD",
     "Headers",
     "HttpProtocolError",
-    "Network",
     "Request",
     "forwarded_for",
     "parse_request",
@@ -28,8 +29,6 @@ __all__ = [
 ]
 
 Headers = Iterable[tuple[str, str]]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 MAX_HEAD = 16 << 10
 """Bytes of one request head, as in IIS and h11; browsers with many cookies send half of it."""
 _MAX_QUERY_FIELDS = 64
@@ -146,18 +145,13 @@ def forwarded_for(header: str, peer: str, trusted: Sequence[Network]) -> str:
         peer: the address at the other end of the socket.
     """
     for hop in reversed(header.split(",")):
-        if not _trusts(peer, trusted):
+        if not trusts(peer, trusted):
             break
         address = _address(hop.strip())
         if address is None:
             break
         peer = address
     return peer
-
-
-def _trusts(ip: str, trusted: Sequence[Network]) -> bool:
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    return any(address in network for network in trusted)
 
 
 def _address(hop: str) -> str | None:
