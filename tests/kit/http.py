@@ -13,6 +13,7 @@ from kit.peers import listening
 from livetrio.access.gate import PublishGrant
 from livetrio.net.http import HttpServer, Route
 from livetrio.net.listen import Address, Listener, bind
+from livetrio.net.request import MAX_QUERY_FIELDS
 from livetrio.packet import StreamKey
 
 __all__ = ["HttpClient", "OpenGate", "Response", "get", "http_client", "serving"]
@@ -140,7 +141,9 @@ async def get(port: int, target: str, method: str = "GET", **headers: str) -> Re
 
 
 @asynccontextmanager
-async def serving(*routes: Route, **options) -> AsyncIterator[int]:
+async def serving(
+    *routes: Route, max_query_fields: int = MAX_QUERY_FIELDS, **options
+) -> AsyncIterator[int]:
     """An `HttpServer` with these routes; gives its port.
 
     Args:
@@ -148,7 +151,8 @@ async def serving(*routes: Route, **options) -> AsyncIterator[int]:
     """
     listener = Listener("http", bind("http", Address("127.0.0.1", 0)), **options)
     trusted, caps = options.get("trusted", ()), options.get("caps")
-    async with listening(listener, HttpServer(routes, trusted=trusted, caps=caps)) as port:
+    server = HttpServer(routes, trusted=trusted, caps=caps, max_query_fields=max_query_fields)
+    async with listening(listener, server) as port:
         yield port
 
 

@@ -108,31 +108,29 @@ class Connection:
 
         eager: there probably are some, for the caller has just waited; so look before waiting.
         """
+        # One coroutine and not two: an idle connection holds the frames of all.
         if self._tls is not None:
             data = bytes(await self._tls.receive_some(_READ_SIZE))
-        else:
-            data = await self._receive_plain(eager=eager)
-        self.received += len(data)
-        return data
-
-    async def _receive_plain(self, *, eager: bool = False) -> bytes:
-        sock = self._sock
+            self.received += len(data)
+            return data
         if eager:
             with suppress(BlockingIOError):
                 return self._recv()
         while True:
             # Waiting first saves the recv that would fail, and is the checkpoint.
-            await trio.lowlevel.wait_readable(sock)
+            await trio.lowlevel.wait_readable(self._sock)
             with suppress(BlockingIOError):
                 return self._recv()
 
     def _recv(self) -> bytes:
         try:
-            return self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(_READ_SIZE)
         except BlockingIOError:
             raise
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
+        self.received += len(data)
+        return data
 
     async def say_goodbye(self, deadline: float = 2.0) -> None:
         """Let what is queued reach the peer before the socket closes.
@@ -146,7 +144,11 @@ class Connection:
             try:
                 self._sock.shutdown(socket.SHUT_WR)
                 read = 0
-                while read < _GOODBYE_SIZE and (data := await self._receive_plain()):
-                    read += len(data)
-            except (OSError, trio.BrokenResourceError):
+                while read < _GOODBYE_SIZE:
+                    await trio.lowlevel.wait_readable(self._sock)  # below TLS, if there is any
+                    with suppress(BlockingIOError):
+                        if not (data := self._sock.recv(_READ_SIZE)):
+                            return
+                        read += len(data)
+            except OSError:
                 return

@@ -6,6 +6,7 @@ has taken the connection over, h11 is dropped and the bytes come from a feed or 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -46,7 +47,7 @@ _EVERY_ANSWER = [
 class Exchange:
     """One request and its answer, given to a route's handler."""
 
-    __slots__ = ("_h11", "connection", "request", "taken")
+    __slots__ = ("_h11", "connection", "conversation", "request", "taken")
 
     def __init__(self, connection: Connection, parser: h11.Connection, request: Request) -> None:
         self._h11: h11.Connection | None = parser
@@ -54,6 +55,8 @@ class Exchange:
         self.request = request
         self.taken = False
         """Has the handler taken the connection over?"""
+        self.conversation: Callable[[], Awaitable[None]] | None = None
+        """What goes on with a connection that was taken over, when the handler has returned."""
 
     def reply(
         self,
@@ -68,7 +71,10 @@ class Exchange:
 
         A body given as text ends in a newline and may not be sniffed, like Go's `http.Error`.
         """
-        fields = [*_EVERY_ANSWER, ("Date", formatdate(usegmt=True)), *headers]
+        headers = list(headers)
+        own = {name for name, _ in headers}
+        fields = [field for field in _EVERY_ANSWER if field[0] not in own]
+        fields += [("Date", formatdate(usegmt=True)), *headers]
         if isinstance(body, str):
             body = body.encode() + b"\n"
             fields.append(("X-Content-Type-Options", "nosniff"))
@@ -120,6 +126,11 @@ class Exchange:
         early, _ = parser.trailing_data
         self._take()
         return early
+
+    def go_on(self, conversation: Callable[[], Awaitable[None]]) -> None:
+        """Leave the long part of a taken connection for after the handler's return: then nothing
+        of the HTTP layer is held for hours but one coroutine's frame."""
+        self.conversation = conversation
 
     async def receive_body(self) -> bytes:
         """The next piece of the request's body, b"" at its proper end.

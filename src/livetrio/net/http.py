@@ -7,7 +7,7 @@ serves the same table of routes, which the composition root fills.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import h11
@@ -20,6 +20,7 @@ from livetrio.net.exchange import Exchange, final_response, next_event
 from livetrio.net.listen import Caps
 from livetrio.net.request import (
     MAX_HEAD,
+    MAX_QUERY_FIELDS,
     Headers,
     HttpProtocolError,
     Request,
@@ -31,6 +32,8 @@ __all__ = ["HEAD_TIMEOUT", "HttpServer", "Route"]
 
 HEAD_TIMEOUT = 10.0
 """Seconds for a request head to arrive, counted from the last answer (or the connection)."""
+_ADMITTED = nullcontext(True)
+"""In place of `_asker_counted` where there is no proxy."""
 _PREFLIGHT_AGE = "86400"  # seconds: a day, more than any browser keeps it
 
 
@@ -48,14 +51,21 @@ class HttpServer:
     """A `net.listen` handler: call it with a connection."""
 
     def __init__(
-        self, routes: Sequence[Route], *, trusted: Sequence[Network] = (), caps: Caps | None = None
+        self,
+        routes: Sequence[Route],
+        *,
+        trusted: Sequence[Network] = (),
+        caps: Caps | None = None,
+        max_query_fields: int = MAX_QUERY_FIELDS,
     ) -> None:
         """Serve these routes, the first that matches.
 
         Args:
             trusted: proxies whose X-Forwarded-For is believed.
             caps: the node's, so that those behind a proxy are counted one by one.
+            max_query_fields: parameters that a request may have.
         """
+        self._max_query_fields = max_query_fields
         self._routes = routes
         self._trusted = trusted
         self._caps = caps
@@ -66,9 +76,15 @@ class HttpServer:
         proxy = connection.peer, connection.port
         while (exchange := await self._next_exchange(connection, parser)) is not None:
             connection.peer, connection.port = proxy
-            with self._asker_counted(exchange) as admitted:
+            with self._asker_counted(exchange) if connection.trusted else _ADMITTED as admitted:
                 if admitted:
                     await self._answer(exchange)
+                conversation = exchange.conversation
+                if conversation is not None:
+                    # Idle WebSockets are many: of each the parser would take two kilobytes.
+                    del parser, exchange
+                    await conversation()
+                    return
             if exchange.taken or parser.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 return
             # One answer must be out before the next request is looked at, and a peer that has
@@ -92,7 +108,7 @@ class HttpServer:
                     parser.receive_data(data)
                 if not isinstance(event, h11.Request):
                     return None
-                request = parse_request(event)
+                request = parse_request(event, self._max_query_fields)
                 if not request.has_body:
                     next_event(parser)  # the end of the message
                 return Exchange(connection, parser, request)
@@ -143,7 +159,7 @@ class HttpServer:
         connection = exchange.connection
         chain = exchange.request.headers.get("x-forwarded-for", "")
         asker = connection.peer
-        if connection.trusted and chain:
+        if chain:
             asker = forwarded_for(chain, asker, self._trusted)
         if asker == connection.peer:
             yield True

@@ -20,6 +20,7 @@ from livetrio.wire.names import check_name
 
 __all__ = [
     "MAX_HEAD",
+    "MAX_QUERY_FIELDS",
     "Headers",
     "HttpProtocolError",
     "Request",
@@ -31,7 +32,7 @@ __all__ = [
 Headers = Iterable[tuple[str, str]]
 MAX_HEAD = 16 << 10
 """Bytes of one request head, as in IIS and h11; browsers with many cookies send half of it."""
-_MAX_QUERY_FIELDS = 64
+MAX_QUERY_FIELDS = 64
 
 
 class HttpProtocolError(RemoteProtocolError):
@@ -56,6 +57,8 @@ class Request:
     """By lower-case name; repeated fields joined with ", "."""
     version: tuple[int, int]
     """(1, 0) or (1, 1)."""
+    raw_query: str = ""
+    """As it was sent, for those to whom a repeated name means several values."""
 
     @property
     def has_body(self) -> bool:
@@ -77,8 +80,10 @@ class Request:
         return {word.strip().lower() for word in self.headers.get(name, "").split(",")} - {""}
 
 
-def parse_request(head: h11.Request) -> Request:
+def parse_request(head: h11.Request, max_fields: int = MAX_QUERY_FIELDS) -> Request:
     """Check what h11 has parsed.
+
+    max_fields: parameters that a query may have.
 
     Raises:
         HttpProtocolError: 400, 431 or 505.
@@ -98,11 +103,12 @@ def parse_request(head: h11.Request) -> Request:
     if "transfer-encoding" in headers and ("content-length" in headers or version == (1, 0)):
         # RFC 9112 6.1: what request smuggling is made of; no honest client sends it.
         raise HttpProtocolError(400, "ambiguous body length: possible request smuggling")
-    path, query = _parse_target(head.target.decode("ascii"))
-    return Request(head.method.decode("ascii"), path, query, headers, version)
+    path, query = _parse_target(head.target.decode("ascii"), max_fields)
+    raw_query = head.target.decode("ascii").partition("?")[2]
+    return Request(head.method.decode("ascii"), path, query, headers, version, raw_query)
 
 
-def _parse_target(target: str) -> tuple[str, dict[str, str]]:
+def _parse_target(target: str, max_fields: int) -> tuple[str, dict[str, str]]:
     """Origin form, absolute form (as proxies send it) or "*"; RFC 9112 3.2."""
     raw_path, _, raw_query = target.partition("?")
     if raw_path.lower().startswith(("http://", "https://")):
@@ -112,7 +118,7 @@ def _parse_target(target: str) -> tuple[str, dict[str, str]]:
         raise HttpProtocolError(400, "request target is not a path")
     try:
         path = unquote(raw_path, errors="strict")
-        fields = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+        fields = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=max_fields)
     except UnicodeDecodeError:
         raise HttpProtocolError(400, "path is not UTF-8") from None
     except ValueError:

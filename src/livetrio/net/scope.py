@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final
 
 import trio
 
 __all__ = ["Ended", "Scope", "ScopeInfo", "current_scope", "end_scopes", "open_scope", "tree"]
 
+_NOBODY: Final[frozenset[Scope]] = frozenset()
 _current: ContextVar[Scope | None] = ContextVar("livetrio_scope", default=None)
 
 
@@ -25,12 +27,12 @@ class Scope:
     """One named nursery. Made by `open_scope` only."""
 
     __slots__ = (
+        "_children",
         "_gone",
+        "_id",
         "aside",
-        "children",
         "files",
         "gone",
-        "id",
         "kind",
         "name",
         "nursery",
@@ -43,13 +45,13 @@ class Scope:
     def __init__(
         self, kind: str, name: str, parent: Scope | None, nursery: trio.Nursery, started: float
     ) -> None:
-        self.id = secrets.token_urlsafe(9)
+        self._id = ""
         self.kind = kind
         self.name = name
         self.parent = parent
         self.nursery = nursery
         self.started = started
-        self.children: set[Scope] = set()
+        self._children: set[Scope] | None = None  # most are leaves, and a set takes 216 bytes
         self.sockets = 0
         self.files = 0
         self.reason = ""
@@ -57,6 +59,18 @@ class Scope:
         """Holds tasks that are started into it; the code that opened it is not one of them."""
         self.gone = False
         self._gone: trio.Event | None = None
+
+    @property
+    def id(self) -> str:
+        """Unguessable, made when first asked for: most scopes end without being looked at."""
+        if not self._id:
+            self._id = secrets.token_urlsafe(9)
+        return self._id
+
+    @property
+    def children(self) -> Collection[Scope]:
+        """Scopes opened directly below this one and not yet left."""
+        return self._children if self._children is not None else _NOBODY
 
     def cancel(self, reason: str) -> None:
         """End everything in here; the first reason given is the one that is kept."""
@@ -71,11 +85,18 @@ class Scope:
                 self._gone = trio.Event()
             await self._gone.wait()
 
+    def entered(self) -> None:
+        """Called once, by `open_scope`."""
+        if self.parent is not None:
+            if self.parent._children is None:
+                self.parent._children = set()
+            self.parent._children.add(self)
+
     def left(self) -> None:
         """Called once, by `open_scope`, when the nursery is empty."""
         self.gone = True
-        if self.parent is not None:
-            self.parent.children.discard(self)
+        if self.parent is not None and self.parent._children is not None:
+            self.parent._children.discard(self)
         if self._gone is not None:
             self._gone.set()
 
@@ -86,35 +107,52 @@ class Scope:
             yield from child.walk()
 
 
-@asynccontextmanager
-async def open_scope(
-    kind: str, name: str, *, parent: Scope | None = None, aside: bool = False
-) -> AsyncIterator[Scope]:
-    """Open a scope below the current one; leaving the block cancels what still runs in it.
+class open_scope:
+    """`async with open_scope(kind, name) as scope:` opens a scope below the current one; leaving
+    the block cancels what still runs in it.
 
     A task inherits its current scope from whoever started it; one that was started into
     another scope's nursery names its parent.
 
     aside: the block itself goes on in the scope it was in; only what is started into this
     scope's nursery belongs to it.
+
+    A class and not an asynchronous generator: every connection is inside of one, and this takes
+    900 bytes less.
     """
-    parent = parent or _current.get()
-    scope: Scope | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            scope = Scope(kind, name, parent, nursery, trio.current_time())
-            if parent is not None:
-                parent.children.add(scope)
-            scope.aside = aside
-            token = _current.set(parent if aside else scope)
-            try:
-                yield scope
-            finally:
-                _current.reset(token)
-                nursery.cancel_scope.cancel()
-    finally:
-        if scope is not None:
-            scope.left()
+
+    __slots__ = ("_aside", "_kind", "_manager", "_name", "_parent", "_scope", "_token")
+
+    def __init__(
+        self, kind: str, name: str, *, parent: Scope | None = None, aside: bool = False
+    ) -> None:
+        self._kind = kind
+        self._name = name
+        self._parent = parent
+        self._aside = aside
+
+    async def __aenter__(self) -> Scope:
+        parent = self._parent or _current.get()
+        self._manager = trio.open_nursery()
+        nursery = await self._manager.__aenter__()
+        self._scope = scope = Scope(self._kind, self._name, parent, nursery, trio.current_time())
+        scope.aside = self._aside
+        scope.entered()
+        self._token = _current.set(parent if self._aside else scope)
+        return scope
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        _current.reset(self._token)
+        self._scope.nursery.cancel_scope.cancel()
+        try:
+            return await self._manager.__aexit__(kind, error, traceback)
+        finally:
+            self._scope.left()
 
 
 def current_scope() -> Scope:

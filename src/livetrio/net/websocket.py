@@ -1,45 +1,62 @@
-"""WebSocket, server side: a thin shell over wsproto that needs no task of its own (RFC 6455).
+"""WebSocket, server side: a thin shell over `wire/websocket.py` without a task of its own.
 
 Sending is `outbox.send` or a feed's shared frames; receiving happens in the connection's task.
-No extension is agreed on: media do not compress, and what is never inflated is no bomb.
+permessage-deflate is agreed on only where the handler can use one compressed frame for all: media
+do not compress.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import struct
+import hashlib
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import trio
-from wsproto.connection import Connection as FrameParser
-from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import generate_accept_token
 
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.net.connection import Connection
 from livetrio.net.exchange import Exchange
 from livetrio.net.request import HttpProtocolError
+from livetrio.wire.websocket import (
+    Close,
+    CloseCode,
+    Event,
+    Message,
+    MessageParser,
+    Ping,
+    Pong,
+    WebSocketError,
+    binary_frame,
+    close_frame,
+    deflated_binary_frame,
+    deflated_text_frame,
+    pong_frame,
+    text_frame,
+)
+from livetrio.wire.websocket_deflate import agreed_extension
 
 __all__ = [
     "NORMAL_CLOSURE",
+    "CloseCode",
     "WebSocket",
     "accept_websocket",
     "any_origin",
     "binary_frame",
+    "close_frame",
+    "deflated_binary_frame",
+    "deflated_text_frame",
+    "text_frame",
     "wants_websocket",
 ]
 
-_BINARY, _CLOSE = 0x82, 0x88  # FIN and the opcode
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 _VERSION_SPOKEN = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 _MAX_CHATTER = 64 << 10
 """Bytes a player may send in messages nobody reads."""
 _MESSAGE_COST = 16
 """What even an empty message counts towards that."""
-_MAX_FRAGMENTS = 1024
 _CONTROL_BURST = 100
 _CONTROL_RATE = 10.0
 """Pings and pongs a peer may send: so many at once, so many a second for ever."""
@@ -60,12 +77,16 @@ def accept_websocket(
     *,
     max_size: int = 1 << 20,
     allows_origin: Callable[[str], bool] = any_origin,
+    deflate: bool = False,
+    subprotocol: str = "",
 ) -> WebSocket:
     """Do the opening handshake (RFC 6455 section 4.2).
 
     Args:
-        max_size: the longest message accepted from the peer, in bytes (text: in characters).
+        max_size: the longest message accepted from the peer, in bytes.
         allows_origin: asked with the Origin header of a browser; others send none.
+        deflate: agree on permessage-deflate without context takeover, if it is offered.
+        subprotocol: one of those the peer has offered; "": none is named in the answer.
 
     Raises:
         HttpProtocolError: 400 or 426, not a proper handshake.
@@ -88,69 +109,50 @@ def accept_websocket(
     origin = request.headers.get("origin")
     if origin is not None and not allows_origin(origin):
         raise Refused(RefusalCode.FORBIDDEN, "pages of another origin may not connect")
-    accept = generate_accept_token(key.encode()).decode()
-    early = exchange.switch(
-        [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
-    )
-    return WebSocket(exchange.connection, early, max_size)
+    token = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+    fields = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", token),
+    ]
+    offered = request.headers.get("sec-websocket-extensions", "")
+    extension = agreed_extension(offered) if deflate and offered else None
+    if extension is not None:
+        fields.append(("Sec-WebSocket-Extensions", extension))
+    if subprotocol:
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+    early = exchange.switch(fields)
+    return WebSocket(exchange.connection, early, max_size, deflate=extension is not None)
 
 
-def binary_frame(data: bytes) -> bytes:
-    """One unmasked binary message, the same bytes for every viewer (section 5.2)."""
-    size = len(data)
-    if size < 126:
-        head = struct.pack("!BB", _BINARY, size)
-    elif size < 1 << 16:
-        head = struct.pack("!BBH", _BINARY, 126, size)
-    else:
-        head = struct.pack("!BBQ", _BINARY, 127, size)
-    return head + data
-
-
-def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame (section 5.5.1); the reason is cut to what fits."""
-    payload = struct.pack("!H", code) + reason.encode()[:123].decode(errors="ignore").encode()
-    return struct.pack("!BB", _CLOSE, len(payload)) + payload
-
-
-NORMAL_CLOSURE = close_frame(1000)
+NORMAL_CLOSURE = close_frame(CloseCode.NORMAL)
 """The goodbye of a stream that has ended."""
 
 
 class WebSocket:
     """An open WebSocket. Made by `accept_websocket`."""
 
-    __slots__ = (
-        "_connection",
-        "_control",
-        "_early",
-        "_fragments",
-        "_max_size",
-        "_opened_at",
-        "_parser",
-        "_parts",
-        "_size",
-    )
+    __slots__ = ("_closed", "_connection", "_control", "_opened_at", "_parser", "deflate")
 
-    def __init__(self, connection: Connection, early: bytes, max_size: int) -> None:
+    def __init__(
+        self, connection: Connection, early: bytes, max_size: int, *, deflate: bool = False
+    ) -> None:
+        self.deflate = deflate
+        """Was permessage-deflate agreed on?"""
         self._connection = connection
-        self._early = early
-        self._max_size = max_size
-        self._parser: FrameParser | None = None
-        self._parts: list[str | bytes] = []
-        self._size = 0
-        self._fragments = 0
+        self._parser = MessageParser(max_size, deflate=deflate)
+        self._parser.feed(early)
+        self._closed = False  # we have said goodbye
         self._control = 0
         self._opened_at = trio.current_time()
 
     def send(self, data: str | bytes) -> None:
-        """Send one message. A plain call."""
-        self._send(TextMessage(data) if isinstance(data, str) else BytesMessage(data))
+        """Send one message, uncompressed. A plain call."""
+        self._send(text_frame(data) if isinstance(data, str) else binary_frame(data))
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Say goodbye; then leave the handler, and the connection closes in an orderly way."""
-        if self._frames.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
-            self._send(CloseConnection(code, reason))
+        self._say_goodbye(close_frame(code, reason))
 
     async def receive(self) -> str | bytes | None:
         """The next whole message; None when the peer has closed or is gone.
@@ -161,85 +163,54 @@ class WebSocket:
             RemoteProtocolError: a broken frame; the peer has been told with the right code.
             trio.BrokenResourceError: the connection is lost.
         """
-        frames = self._frames
+        parser = self._parser
         received = False
         while True:
-            # A fresh call goes on where the last one was left: wsproto parses lazily.
-            for event in frames.events():
-                message = self._hear(event)
-                if message is not None:
+            # A fresh call goes on where the last one was left.
+            while (event := self._next_event()) is not None:
+                if isinstance(event, Message):
                     if not received:  # one read may hold thousands: let others run
                         await trio.lowlevel.checkpoint()
-                    return message
-            if frames.state not in {ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING}:
-                return None
-            data = self._early or await self._connection.receive()
-            self._early = b""
+                    return event.data
+                if isinstance(event, Close):
+                    self._say_goodbye(close_frame(event.code))
+                    return None
+                self._hear(event)
+            data = await self._connection.receive()
             received = True
             if not data:
                 return None
-            frames.receive_data(data)
+            parser.feed(data)
 
     async def listen_only(self) -> None:
         """Return when the viewer has gone; messages are discarded, within bounds."""
-        # Most viewers never say a word: without one no parser is made.
-        self._early = self._early or await self._connection.receive()
         heard = 0
-        while self._early or self._parser is not None:
-            message = await self.receive()
-            if message is None:
-                return
+        while (message := await self.receive()) is not None:
             heard += len(message) + _MESSAGE_COST
             if heard > _MAX_CHATTER:
-                self._fail(CloseReason.POLICY_VIOLATION, "keeps talking where it should listen")
+                self._fail(CloseCode.POLICY, "keeps talking where it should listen")
 
-    @property
-    def _frames(self) -> FrameParser:
-        if self._parser is None:
-            self._parser = FrameParser(ConnectionType.SERVER)
-        return self._parser
+    def _next_event(self) -> Event | None:
+        try:
+            return self._parser.next_event()
+        except WebSocketError as error:
+            self._fail(error.code, str(error))
 
-    def _send(self, event: Event) -> None:
-        self._connection.outbox.send(bytes(self._frames.send(event)))
-
-    def _hear(self, event: Event) -> str | bytes | None:
-        """Act on one event; a message when it is complete."""
-        match event:
-            case TextMessage() | BytesMessage():
-                return self._gather(event)
-            case Ping():
-                self._count_control()
-                if self._frames.state is ConnectionState.OPEN:
-                    self._send(event.response())
-            case Pong():
-                self._count_control()
-            case CloseConnection():
-                state = self._frames.state
-                if state is ConnectionState.REMOTE_CLOSING:
-                    self._send(event.response())
-                elif state is not ConnectionState.CLOSED:  # not the peer's word: a broken frame
-                    self._fail(event.code, event.reason or "broken frame")
-        return None
-
-    def _gather(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        data = event.data if isinstance(event, TextMessage) else bytes(event.data)
-        self._size += len(data)
-        self._fragments += 1
-        if self._size > self._max_size or self._fragments > _MAX_FRAGMENTS:
-            self._fail(CloseReason.MESSAGE_TOO_BIG, f"message over {self._max_size} bytes")
-        self._parts.append(data)
-        if not event.message_finished:
-            return None
-        empty = "" if isinstance(event, TextMessage) else b""
-        message = empty.join(self._parts)  # type: ignore[arg-type]  # one kind per message
-        self._parts, self._size, self._fragments = [], 0, 0
-        return message
-
-    def _count_control(self) -> None:
+    def _hear(self, event: Ping | Pong) -> None:
         self._control += 1
         age = trio.current_time() - self._opened_at
         if self._control > _CONTROL_BURST + _CONTROL_RATE * age:
-            self._fail(CloseReason.POLICY_VIOLATION, "ping flood")
+            self._fail(CloseCode.POLICY, "ping flood")
+        if isinstance(event, Ping) and not self._closed:
+            self._send(pong_frame(event.payload))
+
+    def _send(self, frame: bytes) -> None:
+        self._connection.outbox.send(frame)
+
+    def _say_goodbye(self, frame: bytes) -> None:
+        if not self._closed:
+            self._closed = True
+            self._send(frame)
 
     def _fail(self, code: int, reason: str) -> NoReturn:
         """Section 7.1.7: tell the peer why, if it may still be told, and give it up."""
