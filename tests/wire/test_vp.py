@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from livetrio.errors import RemoteProtocolError
 from livetrio.wire.bits import BitWriter
-from livetrio.wire.vp import KeyFrame, VpConfig, superframe, vp8_key_frame, vp9_key_frame
+from livetrio.wire.vp import (
+    KeyFrame,
+    VpConfig,
+    level_of,
+    superframe,
+    vp8_key_frame,
+    vp9_key_frame,
+)
 
 VP9_KEY = bytes.fromhex("a2498342e008f005f60838")  # profile 1, 144x96, from libvpx
 VP9_INTER = bytes.fromhex("a6004092f0414000")
@@ -122,3 +129,11 @@ def test_garbage_raises_nothing_but_the_remote_protocol_error(data):
             read(data)
         with contextlib.suppress(RemoteProtocolError):
             read(VP9_KEY[:4] + data)
+
+
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [((64, 48), 10), ((640, 360), 21), ((1280, 720), 31), ((1920, 1080), 40), ((16384, 8704), 60)],
+)
+def test_the_level_of_a_picture_is_the_lowest_that_allows_it(size, level):
+    assert level_of(*size) == level

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from livetrio.errors import RemoteProtocolError
 from livetrio.wire.bits import BitReader
 
-__all__ = ["KeyFrame", "VpConfig", "superframe", "vp8_key_frame", "vp9_key_frame"]
+__all__ = ["KeyFrame", "VpConfig", "level_of", "superframe", "vp8_key_frame", "vp9_key_frame"]
 
 _BOX_VERSION: Final = b"\x01\x00\x00\x00"
 """Version and flags of the vpcC box: FFmpeg writes them before the record, others do not."""
@@ -20,6 +20,17 @@ _VP8_START: Final = b"\x9d\x01\x2a"
 _VP9_SYNC: Final = 0x498342
 _RGB: Final = 7
 _SUPERFRAME: Final = 0xC0
+_LEVELS: Final = (
+    (36_864, 10),
+    (73_728, 11),
+    (122_880, 20),
+    (245_760, 21),
+    (552_960, 30),
+    (983_040, 31),
+    (2_228_224, 40),
+    (8_912_896, 50),
+)
+"""Luma samples of a picture and ten times the lowest level that allows them (VP9 annex A)."""
 
 
 class KeyFrame(NamedTuple):
@@ -68,6 +79,15 @@ class VpConfig:
     def codec_string(self) -> str:
         """The RFC 6381 name of VP9 (ISOBMFF binding), e.g. "vp09.00.31.08"."""
         return f"vp09.{self.profile:02}.{self.level:02}.{self.bit_depth:02}"
+
+
+def level_of(width: int, height: int) -> int:
+    """Ten times the lowest VP9 level for pictures of that size, at 30 frames per second.
+
+    For records of streams that came without one: RTP does not say the level.
+    """
+    size = width * height
+    return next((level for samples, level in _LEVELS if size <= samples), 60)
 
 
 def vp8_key_frame(frame: bytes | memoryview) -> KeyFrame | None:

@@ -1,0 +1,102 @@
+"""RTCP datagrams: a compound, or a reduced-size packet, to a list of words.
+
+Source: RFC 3550 section 6.1, RFC 5506 (a datagram need not begin with a report).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from livetrio.errors import RemoteProtocolError
+from livetrio.wire.rtp.rtcp_feedback import Fir, Nack, Pli, Remb
+from livetrio.wire.rtp.rtcp_reports import Bye, ReceiverReport, SenderReport, SourceDescription
+from livetrio.wire.rtp.twcc import TransportFeedback
+
+__all__ = ["MAX_PACKETS", "RtcpPacket", "parse_rtcp"]
+
+RtcpPacket = (
+    SenderReport
+    | ReceiverReport
+    | SourceDescription
+    | Bye
+    | Nack
+    | Pli
+    | Fir
+    | Remb
+    | TransportFeedback
+)
+
+MAX_PACKETS: Final = 64
+"""In one datagram; browsers send up to ten."""
+
+_REPORTS: Final[dict[int, Callable[[bytes, int], RtcpPacket]]] = {
+    200: SenderReport.parse,
+    201: ReceiverReport.parse,
+    202: SourceDescription.parse,
+    203: Bye.parse,
+}
+"""By packet type."""
+_FEEDBACK: Final[dict[tuple[int, int], Callable[[int, int, bytes], RtcpPacket | None]]] = {
+    (205, Nack.FORMAT): Nack.parse,
+    (205, TransportFeedback.FORMAT): TransportFeedback.parse,
+    (206, Pli.FORMAT): Pli.parse,
+    (206, Fir.FORMAT): Fir.parse,
+    (206, Remb.FORMAT): Remb.parse,
+}
+"""By packet type and format."""
+_SSRCS: Final = struct.Struct(">II")
+
+
+def parse_rtcp(data: bytes | memoryview) -> list[RtcpPacket]:
+    """Read one decrypted datagram. Types nobody here needs (XR, APP, SLI, ...) are stepped over.
+
+    Raises:
+        RemoteProtocolError: a packet is cut, of another version, or says more than its size
+            allows; the whole datagram is then worth nothing.
+    """
+    data = bytes(data)
+    at, end = 0, len(data)
+    if not end:
+        raise RemoteProtocolError("RTCP: an empty datagram")
+    packets: list[RtcpPacket] = []
+    for _ in range(MAX_PACKETS):
+        if at + 4 > end:
+            raise RemoteProtocolError("RTCP: a cut header")
+        first, packet_type = data[at], data[at + 1]
+        if first >> 6 != 2:
+            raise RemoteProtocolError(f"RTCP: version {first >> 6}")
+        start = at + 4
+        at = start + 4 * (data[at + 2] << 8 | data[at + 3])
+        if at > end:
+            raise RemoteProtocolError("RTCP: a packet longer than its datagram")
+        body = data[start:at]
+        if first & 0x20:
+            body = _unpadded(body)
+        packet = _parse_one(packet_type, first & 0x1F, body)
+        if packet is not None:
+            packets.append(packet)
+        if at == end:
+            return packets
+    raise RemoteProtocolError(f"RTCP: more than {MAX_PACKETS} packets in a datagram")
+
+
+def _unpadded(body: bytes) -> bytes:
+    padding = body[-1] if body else 0
+    if not 0 < padding <= len(body):
+        raise RemoteProtocolError(f"RTCP: {padding} bytes of padding in {len(body)}")
+    return body[:-padding]
+
+
+def _parse_one(packet_type: int, count: int, body: bytes) -> RtcpPacket | None:
+    report = _REPORTS.get(packet_type)
+    if report is not None:
+        return report(body, count)
+    feedback = _FEEDBACK.get((packet_type, count))
+    if feedback is None:
+        return None
+    if len(body) < _SSRCS.size:
+        raise RemoteProtocolError("RTCP: feedback without its SSRCs")
+    sender_ssrc, media_ssrc = _SSRCS.unpack_from(body)
+    return feedback(sender_ssrc, media_ssrc, body[_SSRCS.size :])
