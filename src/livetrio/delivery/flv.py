@@ -3,6 +3,10 @@
 A viewer costs its connection's task and one `send` per flush: after the response head the
 bytes come from a feed that all viewers of the same format share, and the task only listens
 for the viewer's going.
+
+FLV has no way for a player to say what it can decode. Sound that a browser published (Opus) is
+therefore sent as AAC; `?audio=copy` or `?audio=opus` gets Opus in enhanced FLV tags, `?audio=aac`
+gets AAC of any stream.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from typing import Protocol
 from livetrio.delivery.flv_format import Only, Transport, flv_format
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.client import Client
+from livetrio.media.needs import legacy_audio
 from livetrio.media.registry import Registry
+from livetrio.media.renditions import Renditions
 from livetrio.net.exchange import Exchange, listen_only
 from livetrio.net.http import Route
 from livetrio.net.request import stream_path
@@ -56,12 +62,21 @@ class FlvPlayers:
         *,
         play_wait: float = 5.0,
         allows_origin: Callable[[str], bool] = any_origin,
+        renditions: Renditions | None = None,
     ) -> None:
-        """play_wait: seconds an early player waits for its publisher."""
+        """
+        Args:
+            registry: where the streams are.
+            gate: who may play.
+            play_wait: seconds an early player waits for its publisher.
+            allows_origin: whose pages may open a WebSocket.
+            renditions: where AAC comes from for players of what browsers publish.
+        """
         self._registry = registry
         self._gate = gate
         self._play_wait = play_wait
         self._allows_origin = allows_origin
+        self._renditions = renditions or Renditions()
 
     def routes(self) -> list[Route]:
         """Players, the list of streams, Flash's policy file."""
@@ -81,6 +96,7 @@ class FlvPlayers:
         app, name = stream_path(request.path, _SUFFIX)
         only = _only(request.query.get("only", "all"))
         multitrack = request.query.get("multitrack", "") in {"1", "true"}
+        audio = request.query.get("audio", "")
         upgrade = wants_websocket(exchange)
         client = Client(
             "player",
@@ -95,7 +111,10 @@ class FlvPlayers:
             self._head(exchange, key)
             return
         try:
-            async with self._registry.subscribe(key, client, wait=self._play_wait) as stream:
+            async with (
+                self._registry.subscribe(key, client, wait=self._play_wait) as stream,
+                self._renditions.open(stream, audio=legacy_audio(stream, audio)) as edition,
+            ):
                 if upgrade:
                     websocket = accept_websocket(
                         exchange, max_size=_MAX_MESSAGE, allows_origin=self._allows_origin
@@ -110,7 +129,7 @@ class FlvPlayers:
                     )
                     format_ = flv_format(transport, only, multitrack=multitrack)
                     listen = partial(listen_only, connection)
-                with stream.watch(format_, connection.outbox):
+                with edition.watch(format_, connection.outbox):
                     await listen()
         except Refused as refusal:
             if refusal.code is not RefusalCode.NOT_FOUND:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from ipaddress import ip_address
 
 import trio
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.ingest.backoff import Backoff
-from livetrio.ingest.relay_attempt import Direction, Timeouts
+from livetrio.ingest.relay_attempt import Direction, EditionOf, Timeouts
 from livetrio.ingest.relay_life import Order, Relay, RelayInfo, Surroundings
 from livetrio.ingest.relay_loops import Loops
 from livetrio.ingest.relay_url import local_key, parse_url
@@ -180,6 +180,7 @@ async def open_relays(
     backoff: Callable[[], Backoff] = Backoff,
     steady: float = STEADY,
     sleep: Callable[[float], Awaitable[object]] = trio.sleep,
+    edition_of: EditionOf = nullcontext,
 ) -> AsyncIterator[Relays]:
     """The relays of a node, with the nursery they live in; leaving the block ends them.
 
@@ -194,6 +195,7 @@ async def open_relays(
         backoff: makes one relay's back-off.
         steady: seconds of success after which the back-off begins anew.
         sleep: how a relay waits for its next attempt.
+        edition_of: which edition of a stream is pushed; by default the original.
     """
     loops = Loops(listeners)
 
@@ -211,6 +213,7 @@ async def open_relays(
         backoff=backoff,
         steady=steady,
         sleep=sleep,
+        edition_of=edition_of,
     )
     async with open_scope("relays", "relays", aside=True) as scope:
         yield Relays(scope, around, loops)

@@ -11,7 +11,9 @@ import trio
 
 from livetrio.errors import LivetrioError
 from livetrio.ingest.relay_url import RelayUrl
+from livetrio.media.edition import Edition
 from livetrio.media.registry import Registry
+from livetrio.media.stream import Stream
 from livetrio.net.connection import Connection
 from livetrio.net.dial import DIAL_TIMEOUT
 from livetrio.net.scope import Scope
@@ -21,6 +23,7 @@ __all__ = [
     "Attempt",
     "Dialer",
     "Direction",
+    "EditionOf",
     "Meter",
     "RelayEnded",
     "Source",
@@ -31,6 +34,7 @@ __all__ = [
 
 Direction = Literal["pull", "push"]
 State = Literal["connecting", "running", "waiting", "failed"]
+EditionOf = Callable[[Stream], AbstractAsyncContextManager[Edition]]
 Dialer = Callable[[RelayUrl], AbstractAsyncContextManager[Connection]]
 
 
@@ -109,6 +113,8 @@ class Attempt:
     enter: Callable[[State], None]
     """Tell people how far it is."""
     dialer: Dialer = field(repr=False)
+    edition_of: EditionOf = field(repr=False)
+    """What a push sends of a stream."""
 
     @asynccontextmanager
     async def dial(self, url: RelayUrl | None = None) -> AsyncIterator[Connection]:

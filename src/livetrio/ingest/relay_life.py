@@ -20,7 +20,7 @@ from livetrio.errors import (
     RemoteProtocolError,
 )
 from livetrio.ingest.backoff import Backoff
-from livetrio.ingest.relay_attempt import Attempt, Direction, Meter, State, Timeouts
+from livetrio.ingest.relay_attempt import Attempt, Direction, EditionOf, Meter, State, Timeouts
 from livetrio.ingest.relay_loops import Loops
 from livetrio.ingest.relay_pull import pull
 from livetrio.ingest.relay_rtmp import push_rtmp
@@ -95,6 +95,8 @@ class Surroundings:
     steady: float
     """Seconds an attempt has to last for the back-off to begin anew."""
     sleep: Callable[[float], Awaitable[object]]
+    edition_of: EditionOf
+    """What a push sends of a stream: servers out there know AAC, hardly ever Opus."""
 
 
 class Relay:
@@ -177,6 +179,7 @@ class Relay:
                     meter=self._meter,
                     enter=self._enter,
                     dialer=self._dial,
+                    edition_of=self._around.edition_of,
                 )
                 await (pull(attempt) if self.order.kind == "pull" else push_rtmp(attempt))
             reason = scope.reason

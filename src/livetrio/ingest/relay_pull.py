@@ -47,7 +47,7 @@ async def _some(source: Source) -> list[Packet]:
 async def _publish(
     attempt: Attempt, connection: Connection, source: Source, packets: list[Packet]
 ) -> None:
-    client = Client("publisher", "relay", attempt.scope, connection, attempt.shown)
+    client = Client("publisher", "relay", attempt.scope, connection, url=attempt.shown)
     async with attempt.registry.publish(attempt.key, client, takeover=False) as publication:
         attempt.enter("running")
         with within(attempt.timeouts.read, _silence(attempt)) as patience:

@@ -79,7 +79,10 @@ async def push_rtmp(attempt: Attempt) -> None:
     assert isinstance(attempt.url, RtmpUrl)
     client = Client("player", "relay", attempt.scope, url=attempt.shown)
     attempt.enter("waiting")
-    async with attempt.registry.subscribe(attempt.key, client, wait=math.inf) as stream:
+    async with (
+        attempt.registry.subscribe(attempt.key, client, wait=math.inf) as stream,
+        attempt.edition_of(stream) as edition,
+    ):
         attempt.enter("connecting")
         async with attempt.dial() as connection:
             client.connection = connection
@@ -90,7 +93,7 @@ async def push_rtmp(attempt: Attempt) -> None:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(peer.listen, name="relay replies")
-                    await _send(attempt, peer, stream.ring.cursor())
+                    await _send(attempt, peer, edition.ring.cursor())
                     nursery.cancel_scope.cancel()
             finally:
                 # A plain call, so it works for one that is being cancelled as well.

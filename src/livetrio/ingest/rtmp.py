@@ -12,9 +12,12 @@ import trio
 from livetrio.access.gate import Gate
 from livetrio.errors import Refused, RemoteProtocolError
 from livetrio.ingest.rtmp_activities import Playing, Publishing
+from livetrio.ingest.rtmp_formats import takes_opus as takes_opus_of
 from livetrio.logs import get_logger
 from livetrio.media.client import Client, Role
+from livetrio.media.needs import legacy_audio
 from livetrio.media.registry import Registry
+from livetrio.media.renditions import Renditions
 from livetrio.net.beat import Beat
 from livetrio.net.connection import Connection
 from livetrio.net.fanout import Pacer
@@ -67,6 +70,8 @@ class RtmpService:
     read_timeout: float = 10.0
     """Seconds without a byte after which a publisher is gone; also for a client that does
     nothing at all to come to the point."""
+    renditions: Renditions = field(default_factory=Renditions)
+    """Where AAC comes from for players of what browsers publish."""
     pacer: Pacer = field(default_factory=lambda: reading_pacer(None))
     """Divides the time spent on reading among all publishers: many are read less often."""
 
@@ -244,10 +249,13 @@ class _Conversation:
             stream = await scope.enter_async_context(
                 service.registry.subscribe(key, client, wait=service.play_wait)
             )
+            wish, takes_opus = query.get("audio", ""), takes_opus_of(self._client.fourcc)
+            audio = legacy_audio(stream, wish, takes_opus=takes_opus)
+            edition = await scope.enter_async_context(service.renditions.open(stream, audio=audio))
             if self._session.accept(request):
                 self._reply()
                 playing = Playing(
-                    stream,
+                    edition,
                     request.stream_id,
                     connection,
                     scope.pop_all(),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from livetrio.ingest.rtmp_formats import rtmp_format
-from livetrio.media.stream import Publication, Stream
+from livetrio.media.edition import Edition
+from livetrio.media.stream import Publication
 from livetrio.net.connection import Connection
 from livetrio.packet import Packet
 from livetrio.wire.flv import Demuxer
@@ -43,7 +44,8 @@ class Publishing:
 class Playing:
     """One stream that the client plays; leaving `scope` is the end of it."""
 
-    stream: Stream
+    edition: Edition
+    """The stream, or a rendition of it with sound that the client can play."""
     stream_id: int
     connection: Connection
     scope: AsyncExitStack
@@ -66,4 +68,4 @@ class Playing:
             paused=self.paused,
         )
         ended = partial(self.ended, self)
-        self.watching.enter_context(self.stream.watch(format_, self.connection.outbox, ended))
+        self.watching.enter_context(self.edition.watch(format_, self.connection.outbox, ended))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 
 from livetrio.media.feed import Format
@@ -11,7 +11,18 @@ from livetrio.wire import flv
 from livetrio.wire.rtmp.media import encode_media
 from livetrio.wire.rtmp.replies import play_goodbye
 
-__all__ = ["rtmp_format"]
+__all__ = ["rtmp_format", "takes_opus"]
+
+_OPUS = frozenset({"Opus", "*"})
+
+
+def takes_opus(fourcc: Collection[str]) -> bool:
+    """Does a client that lists these codecs in its `connect` understand Opus?
+
+    "*" in a list or map of enhanced RTMP v2 stands for all that there are. FFmpeg 7 and later
+    list "Opus"; what lists nothing is an old player, and gets AAC of a browser's sound.
+    """
+    return not _OPUS.isdisjoint(fourcc)
 
 
 @cache

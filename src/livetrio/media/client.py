@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from livetrio.net.connection import Connection
 from livetrio.net.scope import Scope
 
-__all__ = ["Client", "Numbers", "Role"]
+__all__ = ["Client", "Endpoint", "Numbers", "Role"]
 
 Role = Literal["publisher", "player"]
 
@@ -30,17 +30,29 @@ class Numbers(NamedTuple):
     """Bytes that wait for it."""
 
 
+class Endpoint(Protocol):
+    """The other end of a client that is no TCP connection of ours, a WebRTC peer for one."""
+
+    @property
+    def address(self) -> str:
+        """host:port; it may move, and is "" while unknown."""
+
+    def numbers(self) -> Numbers:
+        """Its counters now; none of them ever falls but `queued`."""
+
+
 @dataclass(slots=True, eq=False)
 class Client:
     """Identity and numbers of one peer; the connection does the rest."""
 
     role: Role
     protocol: str
-    """Label for people and metrics: "rtmp", "rtmps", "flv", "ws-flv", "relay" ..."""
+    """Label for people and metrics: "rtmp", "rtmps", "flv", "ws-flv", "webrtc", "relay" ..."""
     scope: Scope
     """Cancelling it ends the peer."""
     connection: Connection | None = None
-    """None for participants inside this process."""
+    """None for participants inside this process, and for what has an endpoint."""
+    endpoint: Endpoint | None = None
     url: str = ""
     """What the peer asked for, without its query."""
     agent: str = ""
@@ -53,10 +65,14 @@ class Client:
     @property
     def address(self) -> str:
         """host:port, empty for participants inside this process."""
+        if self.endpoint is not None:
+            return self.endpoint.address
         return str(self.connection) if self.connection is not None else ""
 
     def numbers(self) -> Numbers:
         """The counters now; all 0 for participants inside this process."""
+        if self.endpoint is not None:
+            return self.endpoint.numbers()
         if self.connection is None:
             return Numbers(0, 0, 0, 0, 0)
         outbox = self.connection.outbox

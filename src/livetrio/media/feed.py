@@ -127,7 +127,7 @@ class Feed:
                 self.fanout.add(outbox, ended)
             self.fanout.farewell(
                 self.format.goodbye,
-                "the stream has ended" if ring.ended else "the stream was stopped",
+                ring.end_reason or "the stream was stopped",
             )
             self.done.set()
 

@@ -55,6 +55,7 @@ class Ring:
         self.limits = limits
         self.keyless = False
         """Did the group of pictures outgrow the limits, so that newcomers start anywhere?"""
+        self.end_reason = ""
         self._items: list[Packet] = []
         self._base = 0  # number of _items[0]
         self._dead = 0  # packets at the front that are given up already
@@ -111,8 +112,10 @@ class Ring:
         self._trim()
         self._lot.unpark_all()
 
-    def end(self) -> None:
-        """No more packets; readers finish what is left."""
+    def end(self, reason: str = "") -> None:
+        """No more packets; readers finish what is left. The reason is for those who watch."""
+        if not self._ended:
+            self.end_reason = reason or "the stream has ended"
         self._ended = True
         self._lot.unpark_all()
 

@@ -1,0 +1,1 @@
+"""Decoding and encoding: sound in worker threads, pictures in worker processes."""
