@@ -1,0 +1,1 @@
+"""Instant messaging: channels, members and live rooms, one core under every chat protocol."""

@@ -1,0 +1,114 @@
+"""Channels: all that there are, made when asked for and freed when nobody needs them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import trio
+
+from livetrio.errors import RefusalCode, Refused
+from livetrio.im.channel import Channel
+from livetrio.im.options import HubLimits, Kind, Namespaces, check_channel
+
+__all__ = ["Channels"]
+
+_SWEEP_EVERY = 5.0
+_SWEEP_SLICE = 500
+"""Channels looked at before others on this loop run."""
+
+
+class Channels:
+    """By name. A channel lives while it has members, history or a remembered retry; bounded in
+    number and in bytes, where those nobody is in go first, the longest untouched of them first."""
+
+    def __init__(self, namespaces: Namespaces, limits: HubLimits) -> None:
+        self._namespaces = namespaces
+        self._limits = limits
+        self._all: dict[str, Channel] = {}
+        self._empty: OrderedDict[Channel, None] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(list(self._all.values()))
+
+    @property
+    def history_bytes(self) -> int:
+        """Data remembered by all of them."""
+        return self._bytes
+
+    def find(self, name: str) -> Channel | None:
+        """The channel, if there is one."""
+        return self._all.get(name)
+
+    def get(self, name: str) -> Channel:
+        """The channel, made if there is none.
+
+        Raises:
+            Refused: BAD_REQUEST, no such name is possible; TOO_MANY, all are in use.
+        """
+        room = self._all.get(name)
+        if room is None:
+            room = self._make(check_channel(name))
+        elif not room.members:
+            self._empty.move_to_end(room)
+        return room
+
+    def left(self, room: Channel) -> None:
+        """Somebody has left it."""
+        if not room.members and self._all.get(room.name) is room:
+            self._empty[room] = None
+
+    def joined(self, room: Channel) -> None:
+        """It has a member now."""
+        self._empty.pop(room, None)
+
+    async def sweep(self) -> None:
+        """Free what has expired, until cancelled."""
+        while True:
+            await trio.sleep(_SWEEP_EVERY)
+            now = trio.current_time()
+            for index, room in enumerate(list(self._empty)):
+                if index % _SWEEP_SLICE == _SWEEP_SLICE - 1:
+                    await trio.lowlevel.checkpoint()
+                if room in self._empty and not room.pins and room.expired(now):
+                    self._free(room)
+
+    def _make(self, name: str) -> Channel:
+        if len(self._all) >= self._limits.channels:
+            self._evict()
+        options = self._namespaces.of(name)
+        room = Channel(name, options, cold=options.kind is Kind.DURABLE)
+        self._all[name] = room
+        self._empty[room] = None
+        return room
+
+    def _evict(self) -> None:
+        for room in self._empty:
+            if not room.delivering and not room.pins:
+                self._free(room)
+                return
+        raise Refused(RefusalCode.TOO_MANY, "too many channels on this server")
+
+    def _free(self, room: Channel) -> None:
+        self.account(room)
+        self._bytes -= room.size
+        del self._all[room.name]
+        del self._empty[room]
+
+    def account(self, room: Channel) -> None:
+        """It may have grown: forget the history of others, or its own, where that is too much."""
+        if not room.grown:
+            return
+        self._bytes += room.grown
+        room.grown = 0
+        while self._bytes > self._limits.history_bytes:
+            oldest = next((r for r in self._empty if r.size), None) or room
+            if not oldest.size:
+                return
+            oldest.forget()
+            self._bytes += oldest.grown
+            oldest.grown = 0
