@@ -103,6 +103,14 @@ def test_presentation_before_decoding_and_a_track_without_samples_are_no_error()
     assert data.count(struct.pack(">IIIi", 3600, 5, 0x02000000, -3600)) == 1
 
 
+def test_the_times_of_a_file_may_begin_anywhere():
+    video = avc_track()
+    run = [Sample(7_040_000, 7_080_000, 40_000, True, b"\x00\x00\x00\x01e")]
+    data = initialization([video]) + fragment(1, [video], [run], origin=7_000_000)
+    (packet,) = demuxed(data)
+    assert (packet.dts, packet.pts) == (3600, 7200)
+
+
 def test_times_before_zero_are_written_as_zero():
     video = avc_track()
     run = [Sample(-40_000, 0, 40_000, True, b"\x00\x00\x00\x01e")]

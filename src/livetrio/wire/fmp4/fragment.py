@@ -37,13 +37,20 @@ def ticks(time: int, scale: int) -> int:
     return (time * scale + US_PER_SECOND // 2) // US_PER_SECOND
 
 
-def fragment(number: int, tracks: Sequence[Track], samples: Sequence[Sequence[Sample]]) -> bytes:
+def fragment(
+    number: int,
+    tracks: Sequence[Track],
+    samples: Sequence[Sequence[Sample]],
+    *,
+    origin: int = 0,
+) -> bytes:
     """moof and mdat.
 
     Args:
         number: of the fragment, from 1 on, growing.
         tracks: as given to `initialization`; a track without samples is left out.
         samples: of each track, in decoding order. Times before 0 are taken for 0.
+        origin: microseconds that become time 0 of the file.
     """
     runs = [
         (number_of, track, run)
@@ -51,7 +58,7 @@ def fragment(number: int, tracks: Sequence[Track], samples: Sequence[Sequence[Sa
         if run
     ]
     sequence = full_box(b"mfhd", 0, 0, number.to_bytes(4, "big"))
-    heads = [_track_head(number_of, track, run) for number_of, track, run in runs]
+    heads = [_track_head(number_of, track, run, origin) for number_of, track, run in runs]
     tables = [_table(track, run) for _, track, run in runs]
     sizes = [
         8 + len(head) + _TRUN_HEADER + len(table) for head, table in zip(heads, tables, strict=True)
@@ -68,9 +75,11 @@ def fragment(number: int, tracks: Sequence[Track], samples: Sequence[Sequence[Sa
     return box(b"moof", sequence, *boxes) + data
 
 
-def _track_head(number: int, track: Track, run: Sequence[Sample]) -> bytes:
+def _track_head(number: int, track: Track, run: Sequence[Sample], origin: int) -> bytes:
     header = full_box(b"tfhd", 0, _BASE_IS_MOOF, number.to_bytes(4, "big"))
-    start = max(ticks(run[0].dts, timescale(track)), 0)
+    scale = timescale(track)
+    # Each is rounded by itself, so that fragments meet without a gap whatever the origin is.
+    start = max(ticks(run[0].dts, scale) - ticks(origin, scale), 0)
     return header + full_box(b"tfdt", 1, 0, start.to_bytes(8, "big"))
 
 

@@ -1,0 +1,167 @@
+"""Packager: reads one stream's ring at its own pace and fills a window of segments."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from livetrio.delivery.hls_container import (
+    MP4_CODECS,
+    TS_CODECS,
+    Container,
+    Mp4Container,
+    TsContainer,
+)
+from livetrio.delivery.hls_options import HlsOptions
+from livetrio.delivery.hls_window import Window, WindowPart
+from livetrio.media.ring import EndOfStream, Ring
+from livetrio.net.fanout import Pacer
+from livetrio.packet import US_PER_SECOND, Kind, Packet
+from livetrio.wire.m3u8 import Key
+from livetrio.wire.segment import Event, Part, SegmentEnd, Segmenter, SegmentLimits, SegmentStart
+
+__all__ = ["Packager", "Selection"]
+
+_PACE = 0.1
+"""Seconds between two looks at the ring where no part waits to be cut: a wake-up costs more
+than what it does (see docs/performance.md)."""
+
+
+Selection = frozenset[tuple[Kind, int]]
+"""Which tracks a rendition has, by kind and id."""
+
+
+class Packager:
+    """One rendition in one container.
+
+    Args:
+        ring: what to read.
+        selection: which of its tracks.
+        window: where to put the segments.
+        low_latency: cut parts, and put each out at once.
+        pacer: for waits that cost little.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        selection: Selection,
+        window: Window,
+        options: HlsOptions,
+        *,
+        low_latency: bool,
+        pacer: Pacer,
+    ) -> None:
+        self._ring = ring
+        self._selection = selection
+        self._window = window
+        self._options = options
+        self._parts = low_latency and not options.key_every
+        self._pacer = pacer
+        ts = window.suffix == TsContainer.suffix
+        self._container: Container = TsContainer() if ts else Mp4Container()
+        limits = SegmentLimits(
+            target=options.targets(low_latency=low_latency)[0],
+            longest=options.longest_segment,
+            size=options.segment_size,
+            part=options.part_duration if self._parts else 0,
+        )
+        self._segmenter = Segmenter(limits, TS_CODECS if ts else MP4_CODECS)
+        self._clock: float | None = None  # Unix time of media time 0
+        self._is_new = True  # what the window has so far is of an earlier publication
+        self._encryption = Encryption(options.key_every) if options.key_every else None
+
+    async def run(self) -> None:
+        """Package until the stream ends or the task is cancelled.
+
+        Raises:
+            RemoteProtocolError, LocalProtocolError: the media cannot be packaged.
+        """
+        cursor = self._ring.cursor()
+        jumps = 0
+        try:
+            while True:
+                packets = await cursor.read()
+                if cursor.jumps != jumps:  # we stood still for longer than the ring holds
+                    jumps = cursor.jumps
+                    self._apply(self._segmenter.end())
+                self._feed(packets)
+                if not self._parts:
+                    await self._pacer.rest(_PACE)
+        except EndOfStream:
+            self._apply(self._segmenter.end())
+
+    def _feed(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            track = packet.track
+            if (track.kind, track.id) in self._selection:
+                self._apply(self._segmenter.feed(packet))
+
+    def _apply(self, events: list[Event]) -> None:
+        window = self._window
+        for event in events:
+            match event:
+                case SegmentStart():
+                    self._begin(event)
+                case Part():
+                    if self._clock is None:
+                        self._set_clock(event.start)
+                    if not window.segments[-1].parts:
+                        window.segments[-1].began = self._time(event.start)
+                    data = self._container.part(event.samples)
+                    window.part_target = self._segmenter.part_target if self._parts else 0
+                    window.add_part(WindowPart(data, event.duration, event.independent))
+                case SegmentEnd():
+                    self._finish(event)
+
+    def _begin(self, event: SegmentStart) -> None:
+        if event.discontinuity:
+            self._clock = None
+        header = self._container.begin(event.tracks, discontinuity=event.discontinuity)
+        broken = event.discontinuity or self._is_new
+        self._window.begin(time.time(), discontinuity=broken, header=header)
+        self._is_new = False
+
+    def _finish(self, event: SegmentEnd) -> None:
+        key = None
+        if self._encryption is not None:
+            key = self._encryption.apply(self._window)
+        self._window.finish(event.duration, keep_parts=self._parts, key=key)
+
+    def _set_clock(self, start: int) -> None:
+        self._clock = time.time() - start / US_PER_SECOND
+
+    def _time(self, start: int) -> float:
+        assert self._clock is not None
+        return self._clock + start / US_PER_SECOND
+
+
+class Encryption:
+    """AES-128 over whole segments (RFC 8216 section 5.2), with a key that changes."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._left = 0
+        self._name = ""
+        self._key = b""
+
+    def apply(self, window: Window) -> Key:
+        """Encrypt the segment about to be finished in place; says with what."""
+        if not self._left:
+            self._left = self._every
+            self._key = secrets.token_bytes(16)
+            self._name = f"{window.prefix}k{secrets.token_hex(8)}.key"
+            window.keys[self._name] = self._key
+        self._left -= 1
+        segment = window.segments[-1]
+        vector = segment.number.to_bytes(16, "big")
+        cipher = Cipher(algorithms.AES128(self._key), modes.CBC(vector)).encryptor()
+        padder = PKCS7(128).padder()
+        plain = b"".join([part.data for part in segment.parts])
+        padded = padder.update(plain) + padder.finalize()
+        duration = sum(part.duration for part in segment.parts)
+        segment.parts = [WindowPart(cipher.update(padded) + cipher.finalize(), duration, True)]
+        return Key(self._name, vector)
