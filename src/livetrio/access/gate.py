@@ -18,7 +18,7 @@ from livetrio.errors import RefusalCode, Refused, StoreError
 from livetrio.packet import StreamKey
 from livetrio.wire.names import check_name
 
-__all__ = ["FlvGate", "Gate", "KeyBook", "PublishGrant"]
+__all__ = ["FlvGate", "Gate", "HlsGate", "KeyBook", "PublishGrant"]
 
 T = TypeVar("T")
 
@@ -80,8 +80,8 @@ class Gate:
             Refused: BAD_REQUEST, FORBIDDEN (no such app, not live, unknown key), TOO_MANY (wrong
                 keys from that address), UNAVAILABLE (the store does not answer).
         """
-        config = self._app(app, name)
-        if self._access.rtmp_noauth or config.auth == "none":
+        self._app(app, name)
+        if self.takes_any_name(app):
             # Nothing to guess here, hence no limit; but a known key still leads to its room.
             room = await self._ask(self._keys.room_of(name))
             return PublishGrant(StreamKey(app, room or name), self._takeover(room is not None))
@@ -99,6 +99,11 @@ class Gate:
             raise
         self._failures.give_back(peer)
         return grant
+
+    def takes_any_name(self, app: str) -> bool:
+        """Is publishing to this application (a configured one) a matter of its name alone?"""
+        config = self._apps.get(app)
+        return self._access.rtmp_noauth or (config is not None and config.auth == "none")
 
     async def _by_key(self, app: str, name: str) -> PublishGrant:
         room = await self._ask(self._keys.room_of(name))
@@ -166,6 +171,25 @@ class Gate:
             raise Refused(
                 RefusalCode.UNAVAILABLE, "stream keys cannot be checked now", hint=str(error)
             ) from error
+
+
+class HlsGate:
+    """The gate as HLS asks it: closed for applications with `hls: false`."""
+
+    def __init__(self, gate: Gate, apps: Mapping[str, AppConfig]) -> None:
+        self._gate = gate
+        self._apps = apps
+
+    async def may_play(self, app: str, name: str, query: Mapping[str, str], peer: str) -> StreamKey:
+        """As `Gate.may_play`; also Refused FORBIDDEN where HLS is off."""
+        config = self._apps.get(app)
+        if config is not None and not config.hls:
+            raise Refused(
+                RefusalCode.FORBIDDEN,
+                "HLS is off for this application",
+                hint=f"set hls: true for app {app!r} under server:",
+            )
+        return await self._gate.may_play(app, name, query, peer)
 
 
 class FlvGate:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["FAILURES", "FailureLimit"]
+__all__ = ["FAILURES", "FailureLimit", "one_peer"]
 
 FAILURES: Final = 10
 """Per minute; a key typed wrong, and an encoder that retries every few seconds, stay below."""
@@ -37,7 +37,7 @@ class FailureLimit:
 
     def take(self, peer: str) -> bool:
         """Use one guess; False if there is none left."""
-        left = self._left(name := _name(peer))
+        left = self._left(name := one_peer(peer))
         if left < 1.0:
             return False
         self._put(name, left - 1.0)
@@ -45,7 +45,7 @@ class FailureLimit:
 
     def give_back(self, peer: str) -> None:
         """It was no failure."""
-        name = _name(peer)
+        name = one_peer(peer)
         self._put(name, self._left(name) + 1.0)
 
     def _left(self, name: str) -> float:
@@ -64,7 +64,7 @@ class FailureLimit:
             self._buckets.popitem(last=False)
 
 
-def _name(peer: str) -> str:
+def one_peer(peer: str) -> str:
     """What counts as one peer: an IPv4 address, or the /64 that an IPv6 customer has whole."""
     try:
         address = ipaddress.ip_address(peer)

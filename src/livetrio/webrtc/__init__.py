@@ -1,0 +1,1 @@
+"""WebRTC: browsers publish (WHIP) and watch (WHEP) the same streams as everybody else."""

@@ -1,0 +1,346 @@
+"""PlayFeed: one edition in one RTP layout; packetises once, pumps the same packets to all viewers.
+
+One pump task per (edition, layout), as in `media.feed`, from the first viewer to the last. The
+tasks beside it serve newcomers and reports; all of them send by plain calls and never wait for a
+viewer. How long they may hold the loop is counted in packets, since a key frame is sixty.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from livetrio.media.edition import Edition
+from livetrio.webrtc.catch_up import STEP
+from livetrio.webrtc.lane import BURST, Lane
+from livetrio.webrtc.rtp_mux import Origin, Picture, RtpMux
+from livetrio.webrtc.run import Run
+from livetrio.webrtc.sender_report import goodbye, sender_report
+from livetrio.webrtc.sending_source import Layout, SendingSource, TransportLog
+from livetrio.webrtc.viewer import Mode, Viewer
+
+__all__ = ["PlayFeed"]
+
+_PACKETS_PER_HOLD: Final = 400
+"""Packets sent between two checkpoints: about 2 ms; a busy machine makes it 4."""
+_PACKETISED_PER_HOLD: Final = 200
+_REPORTS_PER_HOLD: Final = 200
+_BURST_SPACING: Final = 0.004
+"""Seconds between two bursts of one frame to one viewer; a large audience takes longer anyway."""
+_RIDE_FROM: Final = 32
+"""Viewers from which on a sound packet waits (for the next packet of any kind, 20 ms at most) to
+go out with a picture: a third of all system calls saved. A few viewers are served at once."""
+_REPORT_EVERY: Final = 1.0
+
+Plan = list[tuple[Run, list[Viewer]]]
+"""Runs in the order to send them, with those who get each."""
+
+
+class PlayFeed:
+    """Made by `Players`. Viewers come and go by `viewer`."""
+
+    def __init__(
+        self,
+        edition: Edition,
+        layout: Layout,
+        origin: Origin,
+        *,
+        first: int,
+        asks: Callable[[], bool],
+    ) -> None:
+        """
+        Args:
+            edition: what is sent.
+            layout: how.
+            origin: SSRCs and clocks of the edition.
+            first: sequence number that all sources begin with, below 2^15.
+            asks: can the publisher be asked for a key frame?
+        """
+        self.layout = layout
+        self.viewers: dict[Viewer, None] = {}
+        """A dict for its order."""
+        self.ending = ""
+        """Why it has ended, once it has."""
+        self.stopped = trio.CancelScope()
+        """Cancel it to end the tasks."""
+        self.done = trio.Event()
+        """It has ended; everybody was told."""
+        self.packets = 0
+        """Packets handed to the viewers' peers."""
+        self._edition = edition
+        self._asks = asks
+        self._mux = RtpMux(layout, origin, first, self._rides)
+        self._primed = False
+        self._newcomers = trio.Event()
+        self._seq, _ = edition.ring.start()
+
+    @property
+    def name(self) -> str:
+        """For people and for the nursery tree."""
+        layout = self.layout
+        video = f"{layout.codec.value}/{layout.video}" if layout.codec and layout.video else ""
+        audio = f"opus/{layout.audio}" if layout.audio else ""
+        return " ".join(filter(None, ("webrtc", video, audio)))
+
+    @property
+    def video_ssrc(self) -> int:
+        """Of all lanes alike."""
+        return self._mux.origin.video_ssrc
+
+    @property
+    def audio(self) -> SendingSource | None:
+        """The sound, None before its first packet."""
+        return self._mux.audio
+
+    @property
+    def lanes(self) -> dict[int, Lane]:
+        """Video layers by track id, the best first."""
+        return self._mux.lanes
+
+    @property
+    def log(self) -> TransportLog:
+        """When the packet of which transport-wide number was made."""
+        return self._mux.log
+
+    @contextmanager
+    def viewer(self, viewer: Viewer) -> Iterator[None]:
+        """Serve this viewer until the block is left: from the newest key frame, then live."""
+        self.viewers[viewer] = None
+        if self._primed:
+            self.choose(viewer, trio.current_time())
+        try:
+            yield
+        finally:
+            del self.viewers[viewer]
+            viewer.send = _nowhere
+            viewer.leave_lane()
+
+    def choose(self, viewer: Viewer, now: float) -> None:
+        """Look at what the viewer wants and its network carries; move it where that differs."""
+        if not self.layout.video:
+            return
+        lanes = list(self.lanes.values())
+        wish = viewer.selection.video
+        if not lanes:
+            self._edition.request_key_frame(wish or 0)
+            return
+        if wish is not None:
+            lanes = [self.lanes[min(self.lanes, key=lambda id_: (abs(id_ - wish), id_))]]
+        bandwidth = viewer.bandwidth
+        choice = viewer.quality.decide(
+            [lane.rate for lane in lanes], bandwidth.estimate(now), bandwidth.loss(now), now
+        )
+        if choice == len(lanes):
+            viewer.wanted = None
+            if viewer.mode is Mode.LIVE:
+                viewer.skim()
+                viewer.switches += 1
+            return
+        lane = lanes[choice]
+        if viewer.lane is lane and viewer.mode is not Mode.KEYS:
+            viewer.wanted = None
+        elif viewer.lane is None and lane.source.history.newest_key is not None:
+            self._begin(viewer, lane, now)
+        else:
+            viewer.wanted = lane
+            self._edition.request_key_frame(self._mux.track_id(lane))
+
+    def key_frame_for(self, viewer: Viewer) -> None:
+        """A viewer cannot go on without a key frame: a new one, or else the newest there is."""
+        lane = viewer.lane
+        if lane is None:
+            return
+        if self._asks():
+            self._edition.request_key_frame(self._mux.track_id(lane))
+        elif viewer.mode is Mode.LIVE and lane.source.history.newest_key is not None:
+            self._begin(viewer, lane, trio.current_time())
+
+    async def run(self) -> None:
+        """Pump, reports and newcomers, until the edition ends or the task is cancelled."""
+        try:
+            with self.stopped:
+                async with trio.open_nursery() as nursery:
+                    await self._prime()
+                    nursery.start_soon(self._report, name="webrtc reports")
+                    nursery.start_soon(self._serve_newcomers, name="webrtc newcomers")
+                    await self._pump()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._say_goodbye()
+
+    async def _prime(self) -> None:
+        """Make history of what the ring has: the first viewer starts from it like all others."""
+        now = trio.current_time()
+        packets = self._edition.ring.read(self._seq)
+        self._seq = self._edition.ring.head
+        for number, packet in enumerate(packets):
+            for _ in self._mux.take(packet, now):
+                pass
+            if number % _PACKETISED_PER_HOLD == _PACKETISED_PER_HOLD - 1:
+                await trio.lowlevel.checkpoint()
+        self._primed = True
+        for viewer in self.viewers:
+            self.choose(viewer, now)
+
+    async def _pump(self) -> None:
+        ring = self._edition.ring
+        while not self.ending:
+            if self._seq < ring.head:  # it came while the last was sent: others first
+                await trio.lowlevel.checkpoint()
+            await ring.changed(self._seq)
+            if self._seq >= ring.head:
+                self.ending = "the stream has ended"
+            elif self._seq < ring.tail:  # the loop stood still for longer than the ring holds
+                self._seq, _ = ring.start()
+            await self._send(self._take())
+
+    def _take(self) -> Plan:
+        """Packetise what has arrived and note who gets it. The histories then have it all, so
+        whoever joins while the plan is being sent starts behind it."""
+        ring = self._edition.ring
+        plan: Plan = []
+        now = trio.current_time()
+        for packet in ring.read(self._seq):
+            for piece in self._mux.take(packet, now):
+                if isinstance(piece, Picture):
+                    self._show(piece, plan)
+                else:
+                    plan.append((piece.run, list(self.viewers)))
+        self._seq = ring.head
+        if self._mux.misfit:
+            self.ending = "the stream has changed its codec"
+        if ring.ended:
+            plan.extend((sound.run, list(self.viewers)) for sound in self._mux.flush(now))
+        return plan
+
+    def _rides(self, lane: Lane | None) -> bool:
+        """Worth holding sound back? With this lane only where nobody watches another."""
+        if lane is None:
+            return len(self.viewers) >= _RIDE_FROM
+        return len(lane.members) >= _RIDE_FROM and all(
+            other is lane or not other.members for other in self.lanes.values()
+        )
+
+    def _show(self, picture: Picture, plan: Plan) -> None:
+        """Note who gets this frame, moving those who waited for a key frame of its lane."""
+        lane = picture.lane
+        skimming: list[Viewer] = []
+        if picture.key:
+            for viewer in self.viewers:
+                if viewer.wanted is lane or (viewer.mode is Mode.WAITING and not viewer.wanted):
+                    viewer.switches += viewer.numbering.begun
+                    viewer.wanted = None
+                    viewer.go_live(lane, picture.first)
+                elif viewer.mode is Mode.KEYS and viewer.lane is lane:
+                    viewer.skimmed(lane, picture.first, picture.count)
+                    skimming.append(viewer)
+        shared = [viewer for viewer in lane.members if not viewer.numbering.shift]
+        own = [viewer for viewer in lane.members if viewer.numbering.shift]
+        for run in picture.runs:
+            plan.append((run, shared))
+            plan.extend((viewer.own(run), [viewer]) for viewer in own + skimming)
+        if picture.rider is not None:
+            served = {*lane.members, *skimming}
+            rest = [viewer for viewer in self.viewers if viewer not in served]
+            plan.append((picture.rider.run, rest))
+
+    async def _send(self, plan: Plan) -> None:
+        budget = _PACKETS_PER_HOLD
+        for number, (run, viewers) in enumerate(plan, 1):
+            begun = trio.current_time()
+            cost = len(run.packets)
+            for viewer in viewers:
+                viewer.send(run)
+                budget -= cost
+                if budget <= 0:
+                    await trio.lowlevel.checkpoint()
+                    budget = _PACKETS_PER_HOLD
+            self.packets += cost * len(viewers)
+            if cost >= BURST and number < len(plan):
+                passed = trio.current_time() - begun
+                if passed < _BURST_SPACING:
+                    await self._edition.pacer.rest(_BURST_SPACING - passed)
+                    budget = _PACKETS_PER_HOLD
+
+    async def _serve_newcomers(self) -> None:
+        """Bring those who catch up nearer to the live edge, step by step."""
+        while True:
+            await self._newcomers.wait()
+            waiting = [viewer for viewer in self.viewers if viewer.catch_up is not None]
+            if not waiting:
+                self._newcomers = trio.Event()
+                continue
+            budget = _PACKETS_PER_HOLD
+            now = trio.current_time()
+            for viewer in waiting:
+                budget -= self._advance(viewer, now)
+                if budget <= 0:
+                    await trio.lowlevel.checkpoint()
+                    budget = _PACKETS_PER_HOLD
+            await self._edition.pacer.rest(STEP)
+
+    def _advance(self, viewer: Viewer, now: float) -> int:
+        """One step of one newcomer; how many packets that were."""
+        catch_up, lane = viewer.catch_up, viewer.lane
+        if catch_up is None or lane is None:
+            return 0  # it left, or went live, at a checkpoint
+        if catch_up.lapped:
+            viewer.leave_lane()
+            viewer.wanted = lane
+            self._edition.request_key_frame(self._mux.track_id(lane))
+            return 0
+        sent = 0
+        for run in catch_up.step(now):
+            viewer.send(viewer.own(run))
+            sent += len(run.packets)
+        if catch_up.done:
+            viewer.arrived()
+        self.packets += sent
+        return sent
+
+    async def _report(self) -> None:
+        """Each second: sender reports to all, and a look at what each one's network carries."""
+        mux = self._mux
+        while True:
+            await self._edition.pacer.rest(_REPORT_EVERY)
+            now = trio.current_time()
+            pts = mux.clock.pts(now)
+            if pts is None:
+                continue
+            wall = time.time()
+            reports: dict[Lane | None, bytes] = {}
+            for number, viewer in enumerate(list(self.viewers), 1):
+                if viewer in self.viewers:
+                    lane = viewer.lane
+                    if lane not in reports and (sources := mux.sources(lane)):
+                        reports[lane] = sender_report(sources, mux.origin.cname, pts, wall)
+                    if compound := reports.get(lane):
+                        viewer.peer.send_rtcp(compound)
+                    self.choose(viewer, now)
+                if number % _REPORTS_PER_HOLD == 0:
+                    await trio.lowlevel.checkpoint()
+
+    def _say_goodbye(self) -> None:
+        self.ending = self.ending or "the stream was stopped"
+        sources = self._mux.sources(next(iter(self.lanes.values()), None))
+        if sources:
+            ssrcs = [source.ssrc for source in sources]
+            compound = goodbye(ssrcs, self._mux.origin.cname, self.ending)
+            for viewer in self.viewers:
+                viewer.peer.send_rtcp(compound)
+        self.done.set()
+
+    def _begin(self, viewer: Viewer, lane: Lane, now: float) -> None:
+        frame = lane.source.history.newest_key
+        assert frame is not None
+        viewer.wanted = None
+        viewer.begin(lane, frame, now)
+        self._newcomers.set()
+
+
+def _nowhere(run: Run) -> None:
+    """Where runs of a plan go whose viewer has left meanwhile."""

@@ -1,0 +1,110 @@
+"""Quality: which layer a viewer gets, or key frames alone, from what its network carries.
+
+Down at once and up with patience: a picture that freezes is noticed, one that gets sharp two
+seconds later is not. A sender that sends less than the path carries learns nothing about
+the rest, so going up is an attempt; one that fails doubles the wait before the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["Quality"]
+
+_ENOUGH: Final = 0.9
+"""An estimate below this share of what is sent is too little."""
+_HEAVY_LOSS: Final = 0.15
+"""Smoothed share of packets lost from which the path is taken to be full. Below, NACKs mend it:
+Wi-Fi loses a few percent at any bitrate."""
+_LIGHT_LOSS: Final = 0.04
+_HALF: Final = 0.5
+_RUIN: Final = 0.3
+"""Share of the bitrate, and of packets lost, that leave a picture not worth sending: from the
+cheapest layer there is only the step down to key frames."""
+_PATIENCE: Final = 2.0
+"""Seconds of trouble before going down: a key frame alone looks like a burst of congestion."""
+_FIRST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 60.0
+_START: Final = 2_500_000
+"""bit/s a viewer is believed to take before it has said anything."""
+
+
+class Quality:
+    """One viewer's choice among layers; 0 is the best, `len(rates)` means key frames alone."""
+
+    __slots__ = ("_calm_since", "_choice", "_tried", "_trouble_since", "_wait")
+
+    def __init__(self) -> None:
+        self._choice: int | None = None
+        self._trouble_since: float | None = None
+        self._calm_since = 0.0
+        self._tried = float("-inf")
+        self._wait = _FIRST_WAIT
+
+    def decide(
+        self, rates: Sequence[float], estimate: float | None, loss: float, now: float
+    ) -> int:
+        """Called about once a second.
+
+        Args:
+            rates: bit/s of each layer, the best first, at least one; 0: it is paused.
+            estimate: bit/s the path carries, None while unknown.
+            loss: smoothed share of packets lost, 0 to 1.
+            now: seconds.
+        """
+        last = len(rates)
+        if self._choice is None:
+            self._choice = _fitting(rates, _START if estimate is None else max(estimate, _START))
+            self._calm_since = now
+            return self._choice
+        choice = min(self._choice, last)
+        rate = rates[choice] if choice < last else 0.0
+        cheapest = not any(rates[choice + 1 :])
+        short = estimate is not None and estimate < (_HALF if cheapest else _ENOUGH) * rate
+        if short or loss > (_RUIN if cheapest else _HEAVY_LOSS):
+            self._calm_since = now
+            if self._trouble_since is None:
+                self._trouble_since = now
+            elif now - self._trouble_since >= _PATIENCE:
+                choice = self._down(rates, choice, estimate, now)
+        else:
+            self._trouble_since = None
+            if loss > _LIGHT_LOSS:
+                self._calm_since = now
+            elif now - self._calm_since >= self._wait:
+                choice = self._up(rates, choice, now)
+        self._choice = choice
+        return choice
+
+    def _down(self, rates: Sequence[float], choice: int, estimate: float | None, now: float) -> int:
+        if now - self._tried < 2 * _PATIENCE + _FIRST_WAIT:
+            self._wait = min(2 * self._wait, _LONGEST_WAIT)  # the last attempt has failed
+        self._trouble_since = None
+        lower = choice + 1
+        if not any(rates[lower:]):
+            return len(rates)
+        if estimate is not None:
+            lower = max(lower, _fitting(rates, estimate))
+        while not rates[lower]:
+            lower += 1
+        return lower
+
+    def _up(self, rates: Sequence[float], choice: int, now: float) -> int:
+        higher = choice - 1
+        while higher >= 0 and not rates[higher]:
+            higher -= 1
+        if higher < 0:
+            self._wait = _FIRST_WAIT
+            return choice
+        self._tried = self._calm_since = now
+        return higher
+
+
+def _fitting(rates: Sequence[float], estimate: float) -> int:
+    """The best layer that flows and fits; of none the cheapest that flows, or the first."""
+    flowing = [index for index, rate in enumerate(rates) if rate]
+    for index in flowing:
+        if rates[index] <= estimate:
+            return index
+    return flowing[-1] if flowing else 0

@@ -1,0 +1,219 @@
+"""Viewer: one peer that watches: where it stands, what it reports, what it is sent again."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from livetrio.webrtc.bandwidth import Bandwidth
+from livetrio.webrtc.catch_up import CatchUp
+from livetrio.webrtc.lane import Lane, renumbered
+from livetrio.webrtc.numbering import Numbering
+from livetrio.webrtc.quality import Quality
+from livetrio.webrtc.run import Run, runs_of
+from livetrio.webrtc.selection import Selection
+from livetrio.wire.rtp.header import unwrap
+from livetrio.wire.rtp.rtcp import parse_rtcp
+from livetrio.wire.rtp.rtcp_feedback import Fir, Nack, Pli, Remb
+from livetrio.wire.rtp.rtcp_reports import ReceiverReport, ReportBlock, SenderReport
+from livetrio.wire.rtp.twcc import TransportFeedback
+
+if TYPE_CHECKING:
+    from livetrio.webrtc.peer import Peer
+    from livetrio.webrtc.play_feed import PlayFeed
+
+__all__ = ["Mode", "Viewer"]
+
+_RESENDS: Final = 400
+"""Packets sent again per second and viewer at most, and at once: 20 % loss of 16 Mbit/s. Whoever
+asks for more has no path for them, or wants an amplifier."""
+_RESEND_SPACING: Final = 0.02
+"""Seconds before the same packet is sent once more: NACKs are repeated faster than a round trip."""
+_RESEND_MEMORY: Final = 1_024
+_PLI_SPACING: Final = 0.5
+"""Seconds between two wishes for a key frame that one viewer is granted."""
+
+
+class Mode(enum.Enum):
+    """How a viewer gets its pictures."""
+
+    WAITING = "waiting"
+    """For the first key frame."""
+    CATCHING_UP = "catching-up"
+    LIVE = "live"
+    KEYS = "keys"
+    """Key frames only: the network takes no more."""
+
+
+class Viewer:
+    """Made by `Player`; joins and leaves a `PlayFeed`."""
+
+    def __init__(self, peer: Peer, feed: PlayFeed, selection: Selection) -> None:
+        self.peer = peer
+        self.send: Callable[[Run], object] = peer.send_run
+        self.feed = feed
+        self.selection = selection
+        self.mode = Mode.WAITING
+        self.lane: Lane | None = None
+        self.wanted: Lane | None = None
+        """The lane it moves to with its next key frame; None: it is where it should be."""
+        self.catch_up: CatchUp | None = None
+        self.numbering = Numbering()
+        self.bandwidth = Bandwidth()
+        self.quality = Quality()
+        self.resent = 0
+        """Packets sent again on NACKs."""
+        self.nacks = 0
+        """Packets asked for again."""
+        self.plis = 0
+        self.switches = 0
+        """Times it was moved to another layer, or to key frames and back."""
+        self._frozen = 0  # the lane's next index for it, while it is not at the live edge
+        self._allowance = float(_RESENDS)
+        self._allowed_at = trio.current_time()
+        self._again: dict[tuple[int, int], float] = {}  # (ssrc, index): when it was sent again
+        self._pli_at = float("-inf")
+
+    @property
+    def next_index(self) -> int:
+        """The viewer's index of the video packet it will be sent next."""
+        if self.catch_up is not None:
+            return self.catch_up.index + self.numbering.shift
+        if self.lane is not None and self.mode is Mode.LIVE:
+            return self.lane.source.history.next_index + self.numbering.shift
+        return self._frozen
+
+    def begin(self, lane: Lane, frame: int, now: float) -> None:
+        """Catch up with a lane from a key frame it still has."""
+        next_ = self.next_index
+        self.leave_lane()
+        self.catch_up = CatchUp(lane.source.history, frame, now)
+        self.numbering.move(lane, self.catch_up.index, next_)
+        self.lane, self.mode = lane, Mode.CATCHING_UP
+
+    def go_live(self, lane: Lane, index: int) -> None:
+        """Be served at the edge of a lane, from its packet `index` on."""
+        next_ = self.next_index
+        self.leave_lane()
+        self.numbering.move(lane, index, next_)
+        self.lane, self.mode = lane, Mode.LIVE
+        lane.members[self] = None
+
+    def skim(self) -> None:
+        """Be sent key frames only from now on."""
+        self._frozen = self.next_index
+        lane = self.lane
+        self.leave_lane()
+        self.lane, self.mode = lane, Mode.KEYS
+
+    def skimmed(self, lane: Lane, first: int, count: int) -> None:
+        """This key frame is sent to it, in mode KEYS; call it before reading `numbering.shift`."""
+        self.numbering.move(lane, first, self._frozen)
+        self._frozen = first + count + self.numbering.shift
+
+    def leave_lane(self) -> None:
+        """Be sent no picture."""
+        if self.lane is not None:
+            self._frozen = self.next_index
+            self.lane.members.pop(self, None)
+        self.lane = self.catch_up = None
+        self.mode = Mode.WAITING
+
+    def arrived(self) -> None:
+        """Caught up: from now on the pump's runs are its own."""
+        self.catch_up = None
+        self.mode = Mode.LIVE
+        if self.lane is not None:
+            self.lane.members[self] = None
+
+    def own(self, run: Run) -> Run:
+        """A run of its lane under its own numbers."""
+        shift = self.numbering.shift
+        if not shift or self.lane is None:
+            return run
+        ssrc = self.lane.source.ssrc.to_bytes(4, "big")
+        packets, indexes = list(run.packets), list(run.indexes)
+        for at, packet in enumerate(packets):
+            if packet[8:12] == ssrc:  # and not the sound that rides along
+                indexes[at] += shift
+                packets[at] = renumbered(packet, indexes[at])
+        return Run(packets, indexes)
+
+    def receive(self, compound: bytes) -> None:
+        """Act on one decrypted RTCP datagram of this viewer.
+
+        Raises:
+            RemoteProtocolError: it cannot be read.
+        """
+        now = trio.current_time()
+        for packet in parse_rtcp(compound):
+            match packet:
+                case ReceiverReport() | SenderReport():
+                    self._reported(packet.reports, now)
+                case Nack():
+                    self._resend(packet, now)
+                case Pli() | Fir():
+                    self._need_key_frame(now)
+                case Remb():
+                    self.bandwidth.remb(packet.bitrate, now)
+                case TransportFeedback():
+                    self.bandwidth.feedback(packet, self.feed.log, now)
+                case _:
+                    pass  # descriptions and goodbyes of a receiver change nothing
+
+    def _reported(self, reports: list[ReportBlock], now: float) -> None:
+        for report in reports:
+            if report.ssrc == self.feed.video_ssrc or not self.feed.layout.video:
+                self.bandwidth.report(report.fraction_lost / 256, now)
+
+    def _need_key_frame(self, now: float) -> None:
+        self.plis += 1
+        if now - self._pli_at >= _PLI_SPACING and self.mode in {Mode.LIVE, Mode.KEYS}:
+            self._pli_at = now
+            self.feed.key_frame_for(self)
+
+    def _resend(self, nack: Nack, now: float) -> None:
+        self.nacks += len(nack.lost)
+        passed = now - self._allowed_at
+        self._allowance = min(_RESENDS, self._allowance + passed * _RESENDS)
+        self._allowed_at = now
+        if len(self._again) > _RESEND_MEMORY:
+            self._again.clear()
+        found: list[tuple[bytes, int]] = []
+        for sequence in nack.lost:
+            if self._allowance < 1:
+                break
+            pair = self._lookup(nack.media_ssrc, sequence)
+            if pair is None:
+                continue
+            mark = nack.media_ssrc, pair[1]
+            if now - self._again.get(mark, float("-inf")) < _RESEND_SPACING:
+                continue
+            self._again[mark] = now
+            self._allowance -= 1
+            found.append(pair)
+        self.resent += len(found)
+        for run in runs_of(found):
+            self.send(run)
+
+    def _lookup(self, ssrc: int, sequence: int) -> tuple[bytes, int] | None:
+        """The packet as this viewer was sent it, and its index."""
+        audio = self.feed.audio
+        if audio is not None and ssrc == audio.ssrc:
+            index = unwrap(sequence, audio.history.next_index - 1)
+            packet = audio.history.packet(index)
+            return None if packet is None else (packet, index)
+        if ssrc != self.feed.video_ssrc:
+            return None
+        last = self.next_index - 1
+        index = unwrap(sequence, last)
+        stretch = self.numbering.find(index)
+        if index > last or stretch is None:
+            return None
+        packet = stretch.lane.source.history.packet(index - stretch.shift)
+        if packet is None:
+            return None
+        return (renumbered(packet, index) if stretch.shift else packet), index

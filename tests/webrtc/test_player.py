@@ -1,0 +1,523 @@
+"""Viewers by WebRTC: the same packets for all, from a key frame on, whatever the network does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+import trio
+import trio.testing
+from kit.media import avc_sps, avc_track
+from kit.webrtc_fakes import (
+    OPUS,
+    VIDEO,
+    FakeEdition,
+    FakeViewerPeer,
+    agreed_for,
+    opus,
+    picture,
+    pictures,
+    staged,
+)
+
+from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
+from livetrio.net.scope import open_scope
+from livetrio.packet import Codec, Kind, Packet, Track
+from livetrio.webrtc.player import Player, Players, fmtp_of
+from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.viewer import Mode
+from livetrio.wire.rtp.extensions import TRANSPORT_CC, extension, transport_sequence
+from livetrio.wire.rtp.header import parse_rtp
+from livetrio.wire.rtp.rtcp_feedback import Nack, Pli, Remb
+from livetrio.wire.rtp.rtcp_reports import Bye, ReceiverReport, ReportBlock, SenderReport
+
+
+def numbers(seed: int = 1):
+    return random.Random(seed).getrandbits
+
+
+@dataclass
+class Watching:
+    peer: FakeViewerPeer
+    player: Player
+
+    @property
+    def viewer(self):
+        assert self.player.viewer is not None
+        return self.player.viewer
+
+
+@asynccontextmanager
+async def watching(
+    players: Players,
+    edition: FakeEdition,
+    selection: Selection = Selection(),  # noqa: B008 - frozen
+    *,
+    extensions: dict[str, int] | None = None,
+) -> AsyncIterator[Watching]:
+    """A connected viewer; whoever is ended by the stream leaves quietly."""
+    async with open_scope("peer", "viewer") as scope:
+        peer = FakeViewerPeer(scope)
+        with players.player(edition, edition, selection) as player:
+            agreed = agreed_for(player.tracks, extensions=extensions)
+            scope.nursery.start_soon(player.run, peer, agreed)
+            await trio.testing.wait_all_tasks_blocked()
+            yield Watching(peer, player)
+            scope.cancel("enough")
+
+
+async def live(edition: FakeEdition, packets: list[Packet]) -> None:
+    """Publish at the pace of the packets' times."""
+    for packet, following in zip(packets, [*packets[1:], packets[-1]], strict=True):
+        edition.accept([packet])
+        await trio.sleep(max(0.0, (following.dts - packet.dts) / 1e6))
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def interleaved(first: int, seconds: float, **fields) -> list[Packet]:
+    """Pictures and sound from picture `first` on."""
+    count = round(seconds * 30)
+    begin = first * 33_333
+    sounds = [opus(n) for n in range(begin // 20_000, round(begin / 20_000 + seconds * 50))]
+    return sorted(pictures(first, count, **fields) + sounds, key=lambda p: p.dts)
+
+
+async def test_a_newcomer_sees_from_the_newest_key_frame_to_the_live_edge(autojump_clock):
+    async with staged(pictures(0, 50)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(50, 20))
+            await trio.sleep(1)
+            assert watch.peer.frames() == list(range(30, 70))
+            assert watch.viewer.mode is Mode.LIVE
+
+
+async def test_the_first_picture_comes_at_once_and_the_rest_in_bursts_that_fit_a_jitter_buffer(
+    autojump_clock,
+):
+    async with staged(pictures(0, 60, gop=60, size=60_000)) as edition:
+        begun = trio.current_time()
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(3)
+            peer = watch.peer
+            assert peer.frames() == list(range(60))
+            whole = next(t for t, run in zip(peer.times, peer.runs, strict=True)
+                         if parse_rtp(run.packets[-1]).marker)  # fmt: skip
+            assert whole - begun < 0.1
+            for time in set(peer.times):
+                at_once = sum(len(r.packets) for r, t in zip(peer.runs, peer.times, strict=True)
+                              if t == time)  # fmt: skip
+                assert at_once <= 32
+            assert max(peer.times) - begun > 60 / 30 / 5  # not all in one go
+
+
+async def test_all_viewers_share_the_very_same_runs(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition) as one, watching(players, edition) as two:
+            await trio.sleep(1)
+            await live(edition, pictures(3, 10))
+            assert len(players.feeds) == 1
+            for a, b in zip(one.peer.runs[-10:], two.peer.runs[-10:], strict=True):
+                assert a is b
+
+
+async def test_the_first_viewer_starts_the_feed_and_the_last_one_stops_it(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition):
+            async with watching(players, edition):
+                pass
+            assert len(players.feeds) == 1
+            assert len(edition.scope.nursery.child_tasks) == 1
+        await trio.testing.wait_all_tasks_blocked()
+        assert players.feeds == []
+        assert not edition.scope.nursery.child_tasks
+
+
+async def test_without_a_key_frame_in_store_the_publisher_is_asked_and_nothing_broken_is_sent(
+    autojump_clock,
+):
+    async with staged([picture(1), picture(2)], browser=True) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(3, 20))
+            assert edition.asked
+            assert watch.peer.frames() == []
+            await live(edition, pictures(30, 5))
+            assert watch.peer.frames() == [30, 31, 32, 33, 34]
+
+
+async def test_what_is_lost_is_sent_again_under_the_same_number(autojump_clock):
+    async with staged(pictures(0, 1)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            dice = random.Random(7)
+            watch.peer.lose = lambda number: dice.random() < 0.2
+            packets = interleaved(1, 3)
+            for start in range(0, len(packets), 8):
+                await live(edition, packets[start : start + 8])
+                watch.peer.nack(102)
+                watch.peer.nack(111)
+                await trio.sleep(0.03)
+            watch.peer.lose = lambda number: False
+            await live(edition, [picture(91)])
+            watch.peer.nack(102)
+            watch.peer.nack(111)
+            # The first packets of all can be lost without anybody knowing that they were.
+            assert watch.peer.missing(102) == []
+            assert watch.peer.missing(111) == []
+            assert watch.viewer.resent > 30
+
+
+async def test_nobody_is_sent_more_again_than_a_bounded_rate(autojump_clock):
+    async with staged(pictures(0, 1)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(1, 29, size=30_000))
+            before = len(watch.peer.runs)
+            watch.peer.got = {
+                mark: data for at, (mark, data) in enumerate(watch.peer.got.items())
+                if at in {0, len(watch.peer.got) - 1}
+            }  # fmt: skip
+            for _ in range(10):
+                watch.peer.nack(102)
+                watch.peer.got = dict(list(watch.peer.got.items())[:2])
+            again = sum(len(run.packets) for run in watch.peer.runs[before:])
+            assert 0 < again <= 400
+
+
+async def test_a_nack_for_what_was_never_sent_is_not_answered(autojump_clock):
+    async with staged(pictures(0, 40)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            before = len(watch.peer.runs)
+            first = watch.peer.packets(102)[0]
+            last = watch.peer.packets(102)[-1].sequence
+            for ssrc in (first.ssrc, first.ssrc ^ 1, 99):
+                lost = [first.sequence - 1, last + 1, last + 30_000]
+                watch.peer.on_rtcp(Nack(1, ssrc, [n & 0xFFFF for n in lost]).build())
+            assert len(watch.peer.runs) == before
+
+
+async def test_a_pli_reaches_a_publisher_that_can_be_asked_and_a_storm_of_them_is_one(
+    autojump_clock,
+):
+    async with staged(pictures(0, 40), browser=True) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(2)
+            edition.asked.clear()
+            ssrc = watch.peer.packets(102)[0].ssrc
+            for _ in range(100):
+                watch.peer.on_rtcp(Pli(1, ssrc).build())
+            assert edition.asked == [0]
+            assert watch.viewer.plis == 100
+
+
+async def test_a_pli_to_a_publisher_that_takes_no_wishes_brings_the_newest_key_frame_again(
+    autojump_clock,
+):
+    async with staged(pictures(0, 1)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(1, 39))
+            assert watch.peer.frames() == list(range(40))
+            ssrc = watch.peer.packets(102)[0].ssrc
+            watch.peer.on_rtcp(Pli(1, ssrc).build())
+            await trio.sleep(1)
+            assert watch.peer.frames() == [*range(40), *range(30, 40)]
+            await live(edition, pictures(40, 5))
+            assert watch.peer.frames()[-5:] == [40, 41, 42, 43, 44]
+            assert watch.peer.missing(102) == []
+
+
+async def test_sound_of_a_large_audience_rides_behind_the_pictures_and_none_is_lost(autojump_clock):
+    async with staged([*pictures(0, 1), opus(0)]) as edition:
+        players = Players(numbers())
+        async with trio.open_nursery() as nursery:
+            ready: list[Watching] = []
+
+            async def one() -> None:
+                async with watching(players, edition) as watch:
+                    ready.append(watch)
+                    await trio.sleep_forever()
+
+            for _ in range(40):
+                nursery.start_soon(one)
+            await trio.sleep(1)
+            packets = interleaved(1, 2)
+            await live(edition, packets)
+            await live(edition, [opus(900), opus(901)])
+            sent = [p for p in packets if p.track is OPUS]
+            riding = [
+                run
+                for run in ready[0].peer.runs
+                if len({parse_rtp(packet).ssrc for packet in run.packets}) == 2
+            ]
+            assert len(riding) > 40
+            for watch in ready:
+                assert len(watch.peer.sounds()) >= len(sent) + 1
+                assert watch.peer.missing(111) == []
+                assert watch.peer.frames() == list(range(61))
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_few_viewers_hear_each_packet_at_once(autojump_clock):
+    async with staged([*pictures(0, 1), opus(0)]) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            for number in range(1, 5):
+                edition.accept([opus(number)])
+                await trio.testing.wait_all_tasks_blocked()
+                assert watch.peer.sounds() == list(range(1, number + 1))
+
+
+async def test_reports_align_sound_and_picture_to_the_tick(autojump_clock):
+    async with staged([*pictures(0, 1), opus(0)]) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, interleaved(1, 3))
+            reports = watch.peer.words(SenderReport)
+            assert len(reports) >= 4
+            by_ssrc: dict[int, list[SenderReport]] = {}
+            for report in reports:
+                by_ssrc.setdefault(report.ssrc, []).append(report)
+            video = watch.peer.packets(102)[0]
+            audio = watch.peer.packets(111)[0]
+            number = int.from_bytes(audio.payload[1:5], "big")
+            for picture_report, sound_report in zip(
+                by_ssrc[video.ssrc], by_ssrc[audio.ssrc], strict=True
+            ):
+                assert picture_report.ntp == sound_report.ntp
+                shown = (picture_report.rtp_timestamp - video.timestamp & 0xFFFFFFFF) / 90_000
+                heard = (sound_report.rtp_timestamp - audio.timestamp & 0xFFFFFFFF) / 48_000
+                assert abs(shown - (heard + number * 0.02)) < 0.0001
+
+
+async def test_opus_timestamps_count_samples_though_the_source_rounds_to_milliseconds(
+    autojump_clock,
+):
+    packets = [replace(opus(n), dts=round(n * 20.4) * 1000, pts=n * 20_000 + 400 * (n % 2))
+               for n in range(20)]  # fmt: skip
+    async with staged([opus(0)]) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, packets)
+            times = [packet.timestamp for packet in watch.peer.packets(111)]
+            assert {b - a & 0xFFFFFFFF for a, b in zip(times, times[1:], strict=False)} == {960}
+
+
+async def test_the_end_of_the_stream_says_goodbye_and_ends_the_peer(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            edition.ring.end()
+            await trio.testing.wait_all_tasks_blocked()
+            (bye,) = watch.peer.words(Bye)
+            assert bye.reason == "the stream has ended"
+            assert bye.ssrcs == [watch.peer.packets(102)[0].ssrc]
+            assert watch.peer.scope.reason == "the stream has ended"
+
+
+async def test_a_stream_that_changes_its_codec_ends_its_viewers_with_the_reason(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            other = Track(Kind.VIDEO, Codec.VP8)
+            edition.accept([Packet(other, 0, 0, b"\x00" * 20, key=True)])
+            await trio.testing.wait_all_tasks_blocked()
+            assert watch.peer.scope.reason == "the stream has changed its codec"
+
+
+async def test_a_new_configuration_goes_in_band_before_its_key_frame(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            wide = avc_track(128, 64)
+            edition.accept([Packet(wide, 0, 0, wide.config, config=True)])
+            await live(edition, pictures(30, 2, track=wide))
+            sent = b"".join(packet.payload for packet in watch.peer.packets(102))
+            assert avc_sps(128, 64) in sent
+
+
+async def test_garbage_in_a_frame_costs_only_that_frame(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            edition.accept([replace(picture(3), data=b"\x00\x00\x09\x09")])
+            await live(edition, pictures(30, 2))
+            assert watch.peer.frames() == [0, 1, 2, 30, 31]
+
+
+async def test_a_viewer_whose_network_cannot_carry_it_gets_key_frames_alone_and_then_all_again(
+    autojump_clock,
+):
+    async with staged(pictures(0, 1, gop=15, size=4_000)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            ssrc = 0
+            shown = []
+            for second in range(24):
+                await live(edition, interleaved(1 + 30 * second, 1, gop=15, size=4_000))
+                ssrc = watch.peer.packets(102)[0].ssrc
+                lossy = second < 8
+                block = ReportBlock(ssrc, 160 if lossy else 0, 0, 0, 0, 0, 0)
+                watch.peer.on_rtcp(ReceiverReport(1, [block]).build())
+                watch.peer.on_rtcp(Remb(1, 200_000 if lossy else 5_000_000, [ssrc]).build())
+                shown.append(watch.viewer.mode)
+            assert Mode.KEYS in shown
+            assert shown[-1] is Mode.LIVE
+            frames = watch.peer.frames()
+            assert watch.peer.missing(102) == []
+            assert watch.peer.missing(111) == []
+            skipped = [b for a, b in zip(frames, frames[1:], strict=False) if b != a + 1]
+            assert skipped
+            assert all(number % 15 == 0 for number in skipped)
+            assert frames[-1] == 720
+
+
+LOW = Track(Kind.VIDEO, Codec.H264, id=1, config=VIDEO.config, width=32, height=32)
+
+
+def layers(first: int, count: int, *, big: int = 4_000, small: int = 500) -> list[Packet]:
+    both = pictures(first, count, size=big) + pictures(first, count, size=small, track=LOW)
+    return sorted(both, key=lambda packet: packet.dts)
+
+
+def sizes(peer: FakeViewerPeer) -> list[int]:
+    """Packets per picture: six of the big layer's, one of the small one's."""
+    found: list[int] = []
+    count = 0
+    for packet in peer.packets(102):
+        count += 1
+        if packet.marker:
+            found.append(count)
+            count = 0
+    return found
+
+
+async def test_a_layer_is_chosen_by_its_number_and_changed_at_a_key_frame_without_a_gap(
+    autojump_clock,
+):
+    async with staged(layers(0, 2)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition, Selection(video=1)) as watch:
+            await live(edition, layers(2, 40))
+            assert watch.peer.frames() == list(range(42))
+            assert sizes(watch.peer)[-1] == 1
+            watch.player.select(Selection(video=0))
+            assert edition.asked[-1] == 0
+            await live(edition, layers(42, 40))
+            assert watch.peer.frames() == list(range(82))
+            assert watch.peer.missing(102) == []
+            assert sizes(watch.peer)[42:60] == [1] * 18
+            assert sizes(watch.peer)[-1] == 4
+
+
+async def test_what_was_lost_before_a_change_of_layer_is_still_sent_again(autojump_clock):
+    async with staged(layers(0, 2)) as edition:
+        async with watching(Players(numbers()), edition, Selection(video=1)) as watch:
+            await live(edition, layers(2, 20))
+            watch.peer.lose = lambda number: True
+            await live(edition, layers(22, 3))
+            watch.player.select(Selection(video=0))
+            await live(edition, layers(25, 10))
+            watch.peer.lose = lambda number: False
+            await live(edition, layers(35, 10))
+            watch.peer.nack(102)
+            assert watch.peer.missing(102) == []
+            assert watch.peer.frames() == list(range(45))
+
+
+async def test_the_bandwidth_chooses_the_layer(autojump_clock):
+    async with staged(layers(0, 2)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, layers(2, 60))
+            assert sizes(watch.peer)[-1] == 4
+            for second in range(6):
+                ssrc = watch.peer.packets(102)[0].ssrc
+                watch.peer.on_rtcp(Remb(1, 300_000, [ssrc]).build())
+                await live(edition, layers(62 + 30 * second, 30))
+            assert sizes(watch.peer)[-1] == 1
+            assert watch.peer.missing(102) == []
+
+
+async def test_the_transport_wide_numbers_run_through_sound_and_picture(autojump_clock):
+    async with staged([*pictures(0, 1), opus(0)]) as edition:
+        async with watching(Players(numbers()), edition, extensions={TRANSPORT_CC: 3}) as watch:
+            await trio.sleep(0.5)
+            await live(edition, interleaved(1, 1))
+            seen = []
+            for packet in watch.peer.packets(102) + watch.peer.packets(111):
+                value = extension(packet, 3)
+                assert value is not None
+                seen.append(transport_sequence(value))
+            assert len(set(seen)) == len(seen)
+
+
+async def test_two_layouts_are_two_feeds_of_one_clock(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition) as plain:
+            async with watching(players, edition, extensions={TRANSPORT_CC: 3}) as extended:
+                await trio.sleep(1)
+                assert len(players.feeds) == 2
+                one, two = plain.peer.packets(102), extended.peer.packets(102)
+                assert [p.timestamp for p in one] == [p.timestamp for p in two]
+                assert [p.payload for p in one] == [p.payload for p in two]
+
+
+async def test_sound_or_picture_alone_is_a_choice(autojump_clock):
+    async with staged([*pictures(0, 3), opus(0)]) as edition:
+        players = Players(numbers())
+        with players.player(edition, edition, Selection(with_audio=False)) as player:
+            assert [track.kind for track in player.tracks] == [Kind.VIDEO]
+        async with watching(players, edition, Selection(with_video=False)) as watch:
+            await live(edition, [opus(1), opus(2)])
+            assert watch.peer.sounds() == [1, 2]
+            assert watch.peer.packets(102) == []
+
+
+async def test_what_cannot_be_sent_is_refused_with_what_there_is(autojump_clock):
+    aac = Track(Kind.AUDIO, Codec.AAC)
+    async with staged([Packet(aac, 0, 0, b"x", key=True)]) as edition:
+        with pytest.raises(Refused, match="there is aac") as refused:
+            with Players(numbers()).player(edition, edition, Selection()):
+                pass
+        assert refused.value.code is RefusalCode.UNAVAILABLE
+
+
+async def test_a_stream_that_has_ended_is_gone(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        edition.ring.end()
+        with pytest.raises(Refused, match="has ended"):
+            with Players(numbers()).player(edition, edition, Selection()):
+                pass
+
+
+async def test_broken_reports_are_an_error_of_that_peer(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            with pytest.raises(RemoteProtocolError):
+                watch.peer.on_rtcp(b"\x80\xc9\x00\x09")
+
+
+async def test_cancelled_viewers_leave_nothing_behind(autojump_clock):
+    async with staged(pictures(0, 20)) as edition:
+        players = Players(numbers())
+        dice = random.Random(3)
+
+        async def one() -> None:
+            with trio.move_on_after(dice.random()):
+                async with watching(players, edition):
+                    await trio.sleep_forever()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(one)
+            await live(edition, pictures(20, 30))
+        await trio.testing.wait_all_tasks_blocked()
+        assert players.feeds == []
+        assert not edition.scope.nursery.child_tasks
+
+
+def test_format_parameters_say_what_a_track_is():
+    assert fmtp_of(VIDEO) == {"profile-level-id": "42c01f"}
+    assert fmtp_of(OPUS) == {}
+    assert fmtp_of(Track(Kind.VIDEO, Codec.VP9, config=b"\x01\0\0\0\x02" + bytes(7))) == {
+        "profile-id": "2"
+    }
+    assert fmtp_of(Track(Kind.VIDEO, Codec.AV1, config=b"\x81\x24\0\0")) == {"profile": "1"}
