@@ -30,6 +30,9 @@ PROGRAMS = {
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",
     "nginx": "nginx",
+    "turnserver": "coturn",
+    "node": "nodejs",
+    "npm": "npm",
 }
 """Program the e2e tests start, and the Debian package that brings it."""
 

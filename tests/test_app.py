@@ -28,6 +28,7 @@ from livetrio.config import (
     ListenConfig,
     RedisConfig,
     TlsConfig,
+    WebrtcConfig,
     load,
 )
 from livetrio.errors import StartError, StoreError, StoreUnavailable
@@ -139,7 +140,8 @@ async def test_the_api_is_on_loopback_while_anybody_could_use_it(tmp_path):
 
 
 async def test_a_listener_without_address_is_off():
-    async with node(web=Endpoint(), httpflv=Endpoint()) as running:
+    off = {name: Endpoint() for name in ("web", "httpflv", "hls", "im", "goim_tcp", "goim_push")}
+    async with node(**off, webrtc=WebrtcConfig(address=None)) as running:
         assert set(running.addresses) == {"rtmp", "api"}
 
 

@@ -1,8 +1,8 @@
-"""The command line: `livetrio serve | demo | check CONFIG | --version`; no command means serve.
+"""The command line: `livetrio serve | demo | check CONFIG | doctor`; no command means serve.
 
 livego's flags work as they do there (`livetrio --level=debug --flv_dir=./data`). Exit codes: 0 a
-clean end, 1 the server could not start, 2 the command line or the configuration is wrong and
-nothing was started.
+clean end, 1 the server could not start (or the doctor found errors), 2 the command line or the
+configuration is wrong and nothing was started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from livetrio.logs import get_logger, logs_to
 
 __all__ = ["main"]
 
-COMMANDS: Final = ("serve", "demo", "check")
+COMMANDS: Final = ("serve", "demo", "check", "doctor")
 
 EXIT_OK: Final = 0
 EXIT_NOT_STARTED: Final = 1
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(list(_spelled_out(given))))
     file = options.pop("config", None)
     lan = options.pop("lan", False)
+    as_json = options.pop("json", False)
     try:
         config = load(
             options,
@@ -62,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             from livetrio.demo import demo  # its encoder loads FFmpeg's libraries: only when asked
 
             return _run(config, partial(demo, config, lan))
+        case "doctor":
+            from livetrio.doctor.diagnosis import diagnose
+            from livetrio.doctor.report import exit_code, human, machine
+
+            findings = trio.run(diagnose, config)
+            print(machine(findings) if as_json else "\n".join(human(findings)))
+            return exit_code(findings)
         case _:
             from livetrio.app import serve_until_signal  # not for `check`, which starts nothing
 
@@ -113,11 +121,12 @@ def _report(config: Config) -> Iterable[str]:
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="livetrio",
-        usage="livetrio [serve | demo | check CONFIG] [--config FILE] [--KEY=VALUE ...]",
+        usage="livetrio [serve | demo | check CONFIG | doctor] [--config FILE] [--KEY=VALUE ...]",
         description=f"A live streaming server. Commands: serve (the default) runs it; demo runs "
         f"it and publishes a test picture to it; check reads a configuration and says what is "
-        f"wrong. Options below are those of {command}; each may also be a key of the "
-        f"configuration file or an environment variable (RTMP_ADDR).",
+        f"wrong; doctor looks at host and network too, and says what to do. Options below are "
+        f"those of {command}; each may also be a key of the configuration file or an "
+        f"environment variable (RTMP_ADDR).",
         # As in pflag a flag is spelled whole: `--api` must not one day mean something else.
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -132,6 +141,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"YAML, JSON or TOML, by extension [{', else '.join(DEFAULT_FILES)}]",
         )
+    if command == "doctor":
+        parser.add_argument("--json", action="store_true", help="one JSON document for programs")
     if command == "demo":
         parser.add_argument("--lan", action="store_true", help="for a phone: HTTPS and a QR code")
     for setting in SETTINGS.values():

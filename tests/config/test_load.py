@@ -218,11 +218,70 @@ SAMPLES = {
     "max_lag": ("2", lambda c: c.connection.max_lag, 2),
     "resume_window": ("0", lambda c: c.media.resume_window, 0),
     "play_wait": ("0", lambda c: c.media.play_wait, 0),
-    "hls_addr": (":9", lambda c: texts(c)[-1], "not in this version yet, without effect: hls_addr"),
-    "hls_keep_after_end": ("t", lambda c: "hls_keep_after_end" in texts(c)[-1], True),
-    "use_hls_https": ("on", lambda c: "use_hls_https" in texts(c)[-1], True),
-    "flv_archive": ("TRUE", lambda c: "flv_archive" in texts(c)[-1], True),
-    "flv_dir": ("./data", lambda c: "flv_dir" in texts(c)[-1], True),
+    "im_addr": (":5", lambda c: c.listen.im.address, Address(None, 5)),
+    "goim_tcp_addr": (":6", lambda c: c.listen.goim_tcp.address, Address(None, 6)),
+    "goim_push_addr": (":7", lambda c: c.listen.goim_push.address, Address(None, 7)),
+    "im.allow_anonymous": ("true", lambda c: c.im.allow_anonymous, True),
+    "im.api_key": ("k", lambda c: c.im.api_key, "k"),
+    "im.goim_trust_mid": ("true", lambda c: c.im.goim_trust_mid, True),
+    "im.connect_url": ("https://a/b", lambda c: c.im.connect_url, "https://a/b"),
+    "im.token.secret": ("s", lambda c: c.im.token.secret, "s"),
+    "im.token.public_key": ("a.pem", lambda c: c.im.token.public_key, Path("a.pem")),
+    "im.token.jwks_url": ("https://a/j", lambda c: c.im.token.jwks_url, "https://a/j"),
+    "im.token.algorithms": ("RS256, ES256", lambda c: c.im.token.algorithms, ("RS256", "ES256")),
+    "im.token.audience": ("me", lambda c: c.im.token.audience, "me"),
+    "im.token.issuer": ("you", lambda c: c.im.token.issuer, "you"),
+    "im.history_size": ("50", lambda c: c.im.history_size, 50),
+    "im.history_ttl": ("60", lambda c: c.im.history_ttl, 60),
+    "im.durable": ("group:*, pm:*", lambda c: c.im.durable, ("group:*", "pm:*")),
+    "im.state": ("like:*", lambda c: c.im.state, ("like:*",)),
+    "im.tick": ("100", lambda c: c.im.tick, 0.1),
+    "im.kick": ("same-device", lambda c: c.im.kick, "same-device"),
+    "im.connections_per_user": ("2", lambda c: c.im.connections_per_user, 2),
+    "webrtc_addr": ("[::1]:9", lambda c: c.webrtc.address, Address("::1", 9)),
+    "webrtc.public_addresses": (
+        "203.0.113.1, 2001:db8::1",
+        lambda c: c.webrtc.public_addresses,
+        ("203.0.113.1", "2001:db8::1"),
+    ),
+    "webrtc.ice_tcp": ("false", lambda c: c.webrtc.ice_tcp, False),
+    "webrtc.engine": ("AIORTC", lambda c: c.webrtc.engine, "aiortc"),
+    "webrtc.max_peers": ("7", lambda c: c.webrtc.max_peers, 7),
+    "webrtc.max_peers_per_ip": ("8", lambda c: c.webrtc.max_peers_per_ip, 8),
+    "webrtc.peer_timeout": ("9", lambda c: c.webrtc.peer_timeout, 9.0),
+    "webrtc.max_pending": ("5", lambda c: c.webrtc.max_pending, 5),
+    "webrtc.max_pending_per_ip": ("6", lambda c: c.webrtc.max_pending_per_ip, 6),
+    "webrtc.start_bitrate": ("0", lambda c: c.webrtc.start_bitrate, 0),
+    "webrtc.key_frame_interval": ("5", lambda c: c.webrtc.key_frame_interval, 5.0),
+    "rendition.opus_bitrate": ("64000", lambda c: c.rendition.opus_bitrate, 64_000),
+    "rendition.aac_bitrate": ("96000", lambda c: c.rendition.aac_bitrate, 96_000),
+    "rendition.video_bitrate": ("900000", lambda c: c.rendition.video_bitrate, 900_000),
+    "rendition.max": ("0", lambda c: c.rendition.max, 0),
+    "rendition.max_audio": ("7", lambda c: c.rendition.max_audio, 7),
+    "rendition.relay_audio": ("copy", lambda c: c.rendition.relay_audio, "copy"),
+    "turn.urls": (
+        "stun:[::1]:3478, stuns:t.example",
+        lambda c: c.turn.urls,
+        ("stun:[::1]:3478", "stuns:t.example"),
+    ),
+    "turn.secret": ("s", lambda c: c.turn.secret, "s"),
+    "turn.ttl": ("600", lambda c: c.turn.ttl, 600),
+    "hls_addr": (":9", lambda c: c.listen.hls.address, Address(None, 9)),
+    "hls_keep_after_end": ("t", lambda c: c.hls.keep_after_end, True),
+    "hls.segment": ("4", lambda c: c.hls.segment, 4),
+    "hls.window": ("6", lambda c: c.hls.window, 6),
+    "hls.dvr_window": ("60", lambda c: c.hls.dvr_window, 60),
+    "hls.part": ("100", lambda c: c.hls.part, 0.1),
+    "hls.ll_segment": ("2", lambda c: c.hls.ll_segment, 2),
+    "hls.ll_window": ("9", lambda c: c.hls.ll_window, 9),
+    "hls.key_every": ("10", lambda c: c.hls.key_every, 10),
+    "flv_archive": ("TRUE", lambda c: {app.record for app in c.apps.values()}, {"flv"}),
+    "record.dir": ("/srv/r", lambda c: c.record.folder, Path("/srv/r")),
+    "record.path": ("%Y/{app}-{name}", lambda c: c.record.path, "%Y/{app}-{name}"),
+    "record.split_time": ("60", lambda c: c.record.split_time, 60),
+    "record.split_size": ("1000", lambda c: c.record.split_size, 1000),
+    "record.keep_time": ("86400", lambda c: c.record.keep_time, 86400),
+    "record.keep_size": ("5000", lambda c: c.record.keep_size, 5000),
 }
 ELSEWHERE = {
     "redis_pwd",
@@ -232,6 +291,8 @@ ELSEWHERE = {
     "rtmps_key",
     "tls.cert",
     "tls.key",
+    "use_hls_https",
+    "flv_dir",
 }
 
 
@@ -317,6 +378,15 @@ class TestTls:
         assert listen.rtmp == Endpoint(address=Address(None, 1935), tls=self.LIVEGO)
         assert listen.rtmps == Endpoint()
 
+    def test_flv_dir_is_where_flv_archive_goes(self):
+        assert load({"flv_archive": "1", "flv_dir": "./data"}).record.folder == Path("./data")
+        assert load({"flv_dir": "./data"}).record.folder is None
+
+    def test_use_hls_https_turns_the_hls_listener_into_tls(self):
+        assert load({"use_hls_https": "true"}).listen.hls.tls == self.LIVEGO
+        shared = {"use_hls_https": "true", "tls.cert": "a.crt", "tls.key": "a.key"}
+        assert load(shared).listen.hls.tls == self.A
+
     def test_rtmps_addr_opens_a_second_listener(self):
         listen = load({"rtmps_addr": ":1936"}).listen
         assert listen.rtmp.tls is None
@@ -378,6 +448,20 @@ class TestPorts:
         assert config.listen.httpflv.address == Address(None, 8000)
         assert config.listen.web == Endpoint()
         assert "web_addr is off: httpflv_addr has its default port" in texts(config)
+
+
+def test_what_verifies_im_tokens_may_be_a_mapping_inside_a_mapping():
+    token = load(file=written("im:\n  token:\n    secret: s\n    issuer: you\n")).im.token
+    assert (token.secret, token.issuer) == ("s", "you")
+
+
+def test_an_unknown_key_inside_a_mapping_inside_a_mapping_is_named():
+    with pytest.raises(ConfigError, match=r"im\.token\.secrte"):
+        load(file=written("im: {token: {secrte: s}}"))
+
+
+def test_urls_of_messaging_must_be_urls():
+    assert "im.connect_url" in problems({"im.connect_url": "ftp://x"})[0]
 
 
 def test_an_unknown_algorithm_is_hs256_as_in_livego_and_said():

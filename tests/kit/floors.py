@@ -24,7 +24,7 @@ FLOORS = {
     "media": 3,
     "ingest": 4, "delivery": 4, "webrtc": 4, "im": 4,
     "control": 5,
-    "app": 6, "demo": 6, "demo_source": 6, "__main__": 6,
+    "app": 6, "compose": 6, "demo": 6, "demo_source": 6, "doctor": 6, "__main__": 6,
 }  # fmt: skip
 """First name below `livetrio` (a module or a package) and its floor."""
 
@@ -48,13 +48,17 @@ WORLDLY = frozenset(
 """Standard modules with a socket, a clock, a log or a task in them: not for wire/."""
 
 OWNERS = {
-    "asyncio": ("store/redis.py", "cluster/redis.py"),
-    "trio_asyncio": ("store/redis.py", "cluster/redis.py"),
+    "asyncio": ("store/redis.py", "cluster/redis.py", "webrtc/aio/"),
+    "trio_asyncio": ("store/redis.py", "cluster/redis.py", "webrtc/aio/"),
     "redis": ("store/redis.py", "cluster/redis.py"),
     "quart": ("control/",),
     "quart_trio": ("control/",),
     "hypercorn": ("control/",),
-    "av": ("demo_source.py", "media/transcode.py"),
+    "av": ("demo_source.py", "media/transcode/", "webrtc/aio/", "delivery/snapshot.py"),
+    "aiortc": ("webrtc/",),
+    "aioice": ("webrtc/",),
+    "OpenSSL": ("webrtc/",),
+    "ahocorasick": ("im/",),
 }
 """Packages kept in one place, and the files (or folders, ending in /) that own them."""
 

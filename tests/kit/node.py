@@ -14,7 +14,15 @@ from typing import Any
 import trio
 
 from livetrio.app import Running, serve
-from livetrio.config import Address, AppConfig, Config, Endpoint, ListenConfig, StoreConfig
+from livetrio.config import (
+    Address,
+    AppConfig,
+    Config,
+    Endpoint,
+    ListenConfig,
+    StoreConfig,
+    WebrtcConfig,
+)
 
 __all__ = ["FREE", "Traces", "node", "node_config", "patiently"]
 
@@ -29,7 +37,10 @@ def node_config(folder: Path, **changes: Any) -> Config:
         changes: fields of Config or of any of its slices, by their plain name (`play_wait=0.1`).
     """
     config = Config(
-        listen=ListenConfig(rtmp=FREE, httpflv=FREE, web=FREE, api=FREE),
+        listen=ListenConfig(
+            **{place.name: FREE for place in fields(ListenConfig) if place.name != "rtmps"}
+        ),
+        webrtc=WebrtcConfig(address=FREE.address),
         apps={
             "live": AppConfig(name="live", auth="none"),
             "keyed": AppConfig(name="keyed"),

@@ -5,6 +5,7 @@ of every slice has its default. `document` turns a file into nodes that know the
 reads one node, `settings` is the table of all keys, `build` puts them together.
 """
 
+from livetrio.config.im import ImConfig, ImTokenConfig
 from livetrio.config.load import DEFAULT_FILES, load
 from livetrio.config.schema import (
     AccessConfig,
@@ -14,16 +15,21 @@ from livetrio.config.schema import (
     ConnectionConfig,
     ControlConfig,
     Endpoint,
+    HlsConfig,
     JwtConfig,
     ListenConfig,
     LogConfig,
     MediaConfig,
     Network,
     Notice,
+    RecordConfig,
     RedisConfig,
     RelayConfig,
+    RenditionConfig,
     StoreConfig,
     TlsConfig,
+    TurnConfig,
+    WebrtcConfig,
 )
 from livetrio.config.settings import SETTINGS, Setting
 
@@ -37,16 +43,23 @@ __all__ = [
     "ConnectionConfig",
     "ControlConfig",
     "Endpoint",
+    "HlsConfig",
+    "ImConfig",
+    "ImTokenConfig",
     "JwtConfig",
     "ListenConfig",
     "LogConfig",
     "MediaConfig",
     "Network",
     "Notice",
+    "RecordConfig",
     "RedisConfig",
     "RelayConfig",
+    "RenditionConfig",
     "Setting",
     "StoreConfig",
     "TlsConfig",
+    "TurnConfig",
+    "WebrtcConfig",
     "load",
 ]

@@ -11,8 +11,12 @@ from livetrio.config.values import Node, Reader, app_name, boolean, choice, push
 
 __all__ = ["read_apps"]
 
-_KEYS: Final = ("appname", "live", "hls", "flv", "api", "auth", "static_push")
+_KEYS: Final = ("appname", "live", "hls", "flv", "api", "auth", "static_push", "record")
 _AUTH: Final[Reader[Literal["key", "none"]]] = choice({"key": "key", "none": "none"})
+
+_RECORD: Final[Reader[Literal["flv", "fmp4", "ts"]]] = choice(
+    {"flv": "flv", "fmp4": "fmp4", "ts": "ts"}
+)
 
 
 def read_apps(server: Node, problems: Problems) -> dict[str, AppConfig]:
@@ -58,6 +62,9 @@ def _read_app(
     urls: tuple[str, ...] = ()
     if found := entries.get("static_push"):
         urls = problems.read(found, f"{path}.static_push", push_urls, ())
+    record: Literal["flv", "fmp4", "ts"] | None = None
+    if found := entries.get("record"):
+        record = problems.read(found, f"{path}.record", _RECORD, "fmp4")
     name = ""
     if found := entries.get("appname"):
         name = problems.read(found, f"{path}.appname", app_name, "")
@@ -65,4 +72,13 @@ def _read_app(
         problems.add(node.where, path, "has no appname")
     if not name:
         return None
-    return AppConfig(name=name, live=live, hls=hls, flv=flv, api=api, auth=auth, static_push=urls)
+    return AppConfig(
+        name=name,
+        live=live,
+        hls=hls,
+        flv=flv,
+        api=api,
+        auth=auth,
+        record=record,
+        static_push=urls,
+    )

@@ -6,11 +6,14 @@ Nothing stops at the first mistake: all problems of a configuration are reported
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from livetrio.config.apps import read_apps
+from livetrio.config.delivery_build import hls_config, record_config
+from livetrio.config.im_build import im_config
 from livetrio.config.problems import Problems
 from livetrio.config.schema import (
     AccessConfig,
@@ -27,10 +30,13 @@ from livetrio.config.schema import (
     Notice,
     RedisConfig,
     RelayConfig,
+    RenditionConfig,
     StoreConfig,
     TlsConfig,
+    TurnConfig,
+    WebrtcConfig,
 )
-from livetrio.config.settings import LATER, LISTENERS, SETTINGS, Keys, ListenerKeys, Setting
+from livetrio.config.settings import LISTENERS, SETTINGS, Keys, ListenerKeys, Setting
 from livetrio.config.values import Node
 
 __all__ = ["build", "flatten"]
@@ -39,6 +45,8 @@ T = TypeVar("T")
 
 _SERVER: Final = "server"
 _CONFIG_FILE: Final = "config_file"
+_WEBRTC: Final = "webrtc"
+"""The one of LISTENERS that is no plain TCP port: its address goes into WebrtcConfig."""
 _ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 
 
@@ -57,7 +65,7 @@ def flatten(entries: Mapping[str, Node], problems: Problems) -> dict[str, Node]:
     for key, node in entries.items():
         inner = _inner(key)
         if inner and isinstance(node.value, Mapping):
-            for word, value in node.value.items():
+            for word, value in _words(node.value, inner):
                 if word in inner:
                     put(inner[word], value)
                 else:
@@ -65,10 +73,24 @@ def flatten(entries: Mapping[str, Node], problems: Problems) -> dict[str, Node]:
         elif key in SETTINGS or key in (_SERVER, _CONFIG_FILE):
             put(key, node)
         elif not inner:
-            problems.unknown(node, key, (*SETTINGS, _SERVER, "tls", "jwt"))
+            groups = {full.partition(".")[0] for full in SETTINGS if "." in full}
+            problems.unknown(node, key, (*SETTINGS, _SERVER, *sorted(groups)))
         elif node.value is not None:
             problems.add(node.where, key, f"must be a mapping with {' and '.join(inner)}")
     return flat
+
+
+def _words(
+    entries: Mapping[str, Node], inner: Mapping[str, str], above: str = ""
+) -> Iterator[tuple[str, Node]]:
+    """Entries of a mapping, those of mappings inside it as "token.secret"."""
+    for word, node in entries.items():
+        full = above + word
+        deeper = any(known.startswith(f"{full}.") for known in inner)
+        if deeper and full not in inner and isinstance(node.value, Mapping):
+            yield from _words(node.value, inner, f"{full}.")
+        else:
+            yield full, node
 
 
 def _inner(key: str) -> dict[str, str]:
@@ -108,8 +130,10 @@ def build(nodes: Mapping[str, Node], source: str, problems: Problems) -> Config:
     """
     values = _Values(nodes, problems)
     notices: list[Notice] = []
+    endpoints = _listen(values, notices)
+    webrtc = _webrtc(values, endpoints.pop(_WEBRTC))
     config = Config(
-        listen=_listen(values, notices),
+        listen=ListenConfig(**endpoints),
         connection=ConnectionConfig(
             read_timeout=values[Keys.read_timeout],
             write_timeout=values[Keys.write_timeout],
@@ -125,7 +149,9 @@ def build(nodes: Mapping[str, Node], source: str, problems: Problems) -> Config:
             resume_window=values[Keys.resume_window],
             play_wait=values[Keys.play_wait],
         ),
-        apps=_apps(nodes, source, problems, notices),
+        hls=hls_config(values),
+        record=record_config(values),
+        apps=_recorded(_apps(nodes, source, problems, notices), values[Keys.flv_archive]),
         access=AccessConfig(
             rtmp_noauth=values[Keys.rtmp_noauth],
             strict_keys=values[Keys.strict_keys],
@@ -134,9 +160,20 @@ def build(nodes: Mapping[str, Node], source: str, problems: Problems) -> Config:
         store=StoreConfig(data_dir=values[Keys.data_dir], redis=_redis(values)),
         relay=RelayConfig(verify_tls=values[Keys.enable_tls_verify]),
         control=ControlConfig(jwt=_jwt(values, notices), api_open=values[Keys.api_open]),
+        rendition=RenditionConfig(
+            opus_bitrate=values[Keys.rendition_opus_bitrate],
+            aac_bitrate=values[Keys.rendition_aac_bitrate],
+            video_bitrate=values[Keys.rendition_video_bitrate],
+            max=values[Keys.rendition_max],
+            max_audio=values[Keys.rendition_max_audio],
+            relay_audio=values[Keys.rendition_relay_audio],
+        ),
+        turn=_turn(values),
+        webrtc=webrtc,
+        im=im_config(values, notices),
         log=LogConfig(level=values[Keys.level], format=values[Keys.log_format]),
         source=source,
-        notices=(*notices, *_without_effect(nodes, values)),
+        notices=(*notices, *_without_effect(nodes)),
     )
     problems.raise_any()
     return config
@@ -154,7 +191,7 @@ def _apps(
     return Config().apps
 
 
-def _listen(values: _Values, notices: list[Notice]) -> ListenConfig:
+def _listen(values: _Values, notices: list[Notice]) -> dict[str, Endpoint]:
     shared = _pair(values, Keys.tls_cert, Keys.tls_key)
     if values.given(Keys.rtmps_cert) or values.given(Keys.rtmps_key) or shared is None:
         rtmps = TlsConfig(
@@ -163,7 +200,12 @@ def _listen(values: _Values, notices: list[Notice]) -> ListenConfig:
         )
     else:
         rtmps = shared
-    force = {"rtmp": values[Keys.enable_rtmps], "rtmps": True}
+    livegos = TlsConfig(cert=Path("server.crt"), key=Path("server.key"))
+    forced: dict[str, TlsConfig | None] = {
+        "rtmp": rtmps if values[Keys.enable_rtmps] else None,
+        "rtmps": rtmps,
+        "hls": (shared or livegos) if values[Keys.use_hls_https] else None,
+    }
     found: dict[str, Endpoint] = {}
     for name, keys in LISTENERS.items():
         address = values[keys.address]
@@ -172,9 +214,9 @@ def _listen(values: _Values, notices: list[Notice]) -> ListenConfig:
             continue
         if name == "api":
             address = _private(address, values, notices)
-        tls = _tls(values, keys, shared, rtmps if force.get(name) else None)
+        tls = _tls(values, keys, shared, forced.get(name))
         found[name] = Endpoint(address=address, tls=tls)
-    return ListenConfig(**_apart(values, found, notices))
+    return _apart(values, found, notices)
 
 
 def _pair(
@@ -220,6 +262,14 @@ def _private(address: Address, values: _Values, notices: list[Notice]) -> Addres
         )
     )
     return local
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -282,14 +332,43 @@ def _jwt(values: _Values, notices: list[Notice]) -> JwtConfig:
     return JwtConfig(secret=values[Keys.jwt_secret], algorithm=algorithm)
 
 
-def _without_effect(nodes: Mapping[str, Node], values: _Values) -> list[Notice]:
-    found: list[Notice] = []
-    # Read even if absent from the notice: a bad value of theirs is a bad value.
-    later = [setting.key for setting in LATER if values[setting] != setting.default]
-    if later:
-        found.append(
-            Notice("warning", f"not in this version yet, without effect: {', '.join(later)}")
-        )
-    if _CONFIG_FILE in nodes:
-        found.append(Notice("info", "config_file inside the configuration file has no effect"))
-    return found
+def _webrtc(values: _Values, endpoint: Endpoint) -> WebrtcConfig:
+    keys = LISTENERS[_WEBRTC]
+    for unfit in (keys.tls, keys.cert, keys.key):
+        if values.given(unfit):
+            values.wrong(unfit, "has no meaning: WebRTC brings its own encryption")
+    if endpoint.address is not None and not _is_ip(endpoint.address.host or "::"):
+        values.wrong(keys.address, "must be an IP address: it is what peers are told")
+    return WebrtcConfig(
+        address=endpoint.address,
+        public_addresses=values[Keys.webrtc_public_addresses],
+        ice_tcp=values[Keys.webrtc_ice_tcp],
+        engine=values[Keys.webrtc_engine],
+        max_peers=values[Keys.webrtc_max_peers],
+        max_peers_per_ip=values[Keys.webrtc_max_peers_per_ip],
+        peer_timeout=values[Keys.webrtc_peer_timeout],
+        max_pending=values[Keys.webrtc_max_pending],
+        max_pending_per_ip=values[Keys.webrtc_max_pending_per_ip],
+        start_bitrate=values[Keys.webrtc_start_bitrate],
+        key_frame_interval=values[Keys.webrtc_key_frame_interval],
+    )
+
+
+def _turn(values: _Values) -> TurnConfig:
+    urls, secret = values[Keys.turn_urls], values[Keys.turn_secret]
+    if not secret and any(url.startswith("turn") for url in urls):
+        values.wrong(Keys.turn_urls, "needs turn.secret, the static-auth-secret of Coturn")
+    return TurnConfig(urls=urls, secret=secret, ttl=values[Keys.turn_ttl])
+
+
+def _recorded(apps: Mapping[str, AppConfig], flv_archive: bool) -> Mapping[str, AppConfig]:
+    """livego's switch: every application that says nothing else is recorded as FLV."""
+    if not flv_archive:
+        return apps
+    return {name: replace(app, record=app.record or "flv") for name, app in apps.items()}
+
+
+def _without_effect(nodes: Mapping[str, Node]) -> list[Notice]:
+    if _CONFIG_FILE not in nodes:
+        return []
+    return [Notice("info", "config_file inside the configuration file has no effect")]

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+from livetrio.config.im import ImConfig
 
 __all__ = [
     "AccessConfig",
@@ -21,16 +23,21 @@ __all__ = [
     "ConnectionConfig",
     "ControlConfig",
     "Endpoint",
+    "HlsConfig",
     "JwtConfig",
     "ListenConfig",
     "LogConfig",
     "MediaConfig",
     "Network",
     "Notice",
+    "RecordConfig",
     "RedisConfig",
     "RelayConfig",
+    "RenditionConfig",
     "StoreConfig",
     "TlsConfig",
+    "TurnConfig",
+    "WebrtcConfig",
 ]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -80,8 +87,14 @@ class ListenConfig:
     rtmps: Endpoint = Endpoint()
     """The second listener; always with TLS."""
     httpflv: Endpoint = Endpoint(address=Address(None, 7001))
+    hls: Endpoint = Endpoint(address=Address(None, 7002))
     web: Endpoint = Endpoint(address=Address(None, 8000))
     api: Endpoint = Endpoint(address=Address("127.0.0.1", 8090))
+    im: Endpoint = Endpoint(address=Address(None, 3102))
+    """IM WebSockets: goim's `/sub`, Centrifugo's `/connection/...`."""
+    goim_tcp: Endpoint = Endpoint(address=Address(None, 3101))
+    goim_push: Endpoint = Endpoint(address=Address("127.0.0.1", 3111))
+    """goim's push API has no authentication: on loopback unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +133,43 @@ class MediaConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HlsConfig:
+    """How streams are cut for HLS; the defaults of the first three are livego's."""
+
+    segment: float = 3.0
+    """A segment ends at the first key frame after that."""
+    window: int = 3
+    """Segments in a playlist."""
+    keep_after_end: bool = False
+    dvr_window: float = 0.0
+    """How far viewers may go back."""
+    part: float = 0.2
+    """Of LL-HLS; 0: no LL-HLS."""
+    ll_segment: float = 1.0
+    ll_window: int = 7
+    key_every: int = 0
+    """AES-128: segments for which a key is used; 0: no encryption."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordConfig:
+    """Where recordings go and how long they stay."""
+
+    folder: Path | None = None
+    """None: "recordings" under data_dir."""
+    path: str = "{app}/{name}_{unix}"
+    """Below the folder, without suffix; also strftime's codes."""
+    split_time: float = 0.0
+    """A new file at the first key frame after that; 0: never."""
+    split_size: int = 0
+    """Bytes; likewise."""
+    keep_time: float = 0.0
+    """Older recordings are deleted; 0: none is."""
+    keep_size: int = 0
+    """Bytes of all recordings beyond which the oldest are deleted; 0: none is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppConfig:
     """One entry of `server:`."""
 
@@ -133,6 +183,8 @@ class AppConfig:
     """Its streams may be relayed and stopped through the API."""
     auth: Literal["key", "none"] = "key"
     """key: publish with a room key. none: any name, as in nginx-rtmp."""
+    record: Literal["flv", "fmp4", "ts"] | None = None
+    """All its streams are recorded so."""
     static_push: tuple[str, ...] = field(default=(), repr=False)
     """Base URLs (rtmp, rtmps); every stream of this app is pushed to `url/name`."""
 
@@ -190,6 +242,65 @@ class ControlConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RenditionConfig:
+    """What is made of streams for players that cannot take them as they come, and its cost."""
+
+    opus_bitrate: int = 96_000
+    """Bits per second, for browsers."""
+    aac_bitrate: int = 128_000
+    """Bits per second, for RTMP, FLV and relays of what a browser publishes."""
+    video_bitrate: int = 4_000_000
+    """Bits per second at most; simple pictures take less."""
+    max: int = 2
+    """Video renditions at a time; each takes about a core at 1080p30."""
+    max_audio: int = 100
+    """Audio renditions at a time; each takes one to two hundredths of a core."""
+    relay_audio: Literal["aac", "copy"] = "aac"
+    """What push relays send of a stream that a browser publishes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """The TURN servers that clients are told of; none of others' is ever a default."""
+
+    urls: tuple[str, ...] = ()
+    """As RFC 7065 and 7064 write them: "turn:turn.example.com:3478?transport=udp"."""
+    secret: str = field(default="", repr=False)
+    """Coturn's `static-auth-secret`."""
+    ttl: int = 86_400
+    """Seconds that credentials are good for."""
+
+
+_WEBRTC_ADDRESS: Final = Address(None, 8189)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebrtcConfig:
+    """The WebRTC gateway's one port, UDP and TCP, and who may be on it."""
+
+    address: Address | None = _WEBRTC_ADDRESS
+    """None: off. Every interface means a socket for each address found at start."""
+    public_addresses: tuple[str, ...] = ()
+    """IP addresses announced in place of the interfaces' own: a 1:1 NAT stands in front."""
+    ice_tcp: bool = True
+    """TCP on the same port number, for networks that let no UDP out."""
+    engine: Literal["gateway", "aiortc"] = "gateway"
+    """aiortc: for a server behind a NAT that must itself ask a TURN server for an address."""
+    max_peers: int = 5_000
+    max_peers_per_ip: int = 1_000
+    peer_timeout: float = 30.0
+    """A peer from which nothing authentic came for longer is gone (consent, RFC 7675)."""
+    max_pending: int = 1_024
+    """Sessions whose peer is not connected yet, or that wait for their stream."""
+    max_pending_per_ip: int = 64
+    start_bitrate: int = 2_000_000
+    """Bits per second that Chromium publishers begin with, instead of 300,000; 0: theirs."""
+    key_frame_interval: float = 2.0
+    """Seconds without a key frame after which a WebRTC publisher is asked for one: browsers send
+    none by themselves, and HLS segments and newcomers need them; 0: only on a viewer's wish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """How the program speaks."""
 
@@ -216,12 +327,18 @@ class Config:
     listen: ListenConfig = ListenConfig()
     connection: ConnectionConfig = ConnectionConfig()
     media: MediaConfig = MediaConfig()
+    hls: HlsConfig = HlsConfig()
+    record: RecordConfig = RecordConfig()
     apps: Mapping[str, AppConfig] = field(default_factory=_livego_apps)
     """By name; livego's single app unless a file says otherwise."""
     access: AccessConfig = AccessConfig()
     store: StoreConfig = StoreConfig()
     relay: RelayConfig = RelayConfig()
     control: ControlConfig = ControlConfig()
+    rendition: RenditionConfig = RenditionConfig()
+    turn: TurnConfig = TurnConfig()
+    webrtc: WebrtcConfig = WebrtcConfig()
+    im: ImConfig = field(default_factory=ImConfig)
     log: LogConfig = LogConfig()
     source: str = ""
     """The file read, "" if none."""

@@ -19,14 +19,18 @@ from livetrio.config.values import (
     boolean,
     choice,
     file,
+    ice_urls,
+    ip_addresses,
     networks,
     number,
+    patterns,
+    record_template,
     text,
     whole,
 )
 from livetrio.logs import LEVELS
 
-__all__ = ["LATER", "LISTENERS", "SETTINGS", "Keys", "ListenerKeys", "Setting"]
+__all__ = ["LISTENERS", "SETTINGS", "Keys", "ListenerKeys", "Setting"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -131,11 +135,136 @@ class Keys:
     )
     play_wait = Setting("play_wait", number(0, 3600), 5.0, "a player waits for its publisher")
 
-    hls_addr = Setting[Address | None]("hls_addr", address, Address(None, 7002), "later: HLS")
-    hls_keep_after_end = Setting("hls_keep_after_end", boolean, False, "later: HLS")
-    use_hls_https = Setting("use_hls_https", boolean, False, "later: HLS")
-    flv_archive = Setting("flv_archive", boolean, False, "later: recording")
-    flv_dir = Setting("flv_dir", text, "tmp", "later: recording")
+    webrtc_public_addresses = Setting[tuple[str, ...]](
+        "webrtc.public_addresses", ip_addresses, (), "announced in place of the interfaces' own"
+    )
+    webrtc_ice_tcp = Setting("webrtc.ice_tcp", boolean, True, "TCP on the port of webrtc_addr too")
+    webrtc_engine = Setting[Literal["gateway", "aiortc"]](
+        "webrtc.engine",
+        choice({"gateway": "gateway", "aiortc": "aiortc"}),
+        "gateway",
+        "aiortc: behind a NAT, with addresses from a TURN server",
+    )
+    webrtc_max_peers = Setting("webrtc.max_peers", whole(1, 1_000_000), 5_000, "WebRTC peers")
+    webrtc_max_peers_per_ip = Setting(
+        "webrtc.max_peers_per_ip", whole(1, 1_000_000), 1_000, "of one address"
+    )
+    webrtc_peer_timeout = Setting(
+        "webrtc.peer_timeout", number(5, 3600), 30.0, "a silent WebRTC peer is gone"
+    )
+    webrtc_max_pending = Setting(
+        "webrtc.max_pending", whole(1, 1_000_000), 1_024, "sessions not connected yet"
+    )
+    webrtc_max_pending_per_ip = Setting(
+        "webrtc.max_pending_per_ip", whole(1, 1_000_000), 64, "of one address"
+    )
+    webrtc_start_bitrate = Setting(
+        "webrtc.start_bitrate", whole(0, 100_000_000), 2_000_000, "browsers' first bit/s; 0: theirs"
+    )
+    webrtc_key_frame_interval = Setting(
+        "webrtc.key_frame_interval",
+        number(0, 60),
+        2.0,
+        "seconds after which publishers are asked for one; 0: never",
+    )
+
+    rendition_opus_bitrate = Setting(
+        "rendition.opus_bitrate", whole(6_000, 510_000), 96_000, "bit/s of Opus made for browsers"
+    )
+    rendition_aac_bitrate = Setting(
+        "rendition.aac_bitrate", whole(16_000, 512_000), 128_000, "bit/s of AAC made of Opus"
+    )
+    rendition_video_bitrate = Setting(
+        "rendition.video_bitrate", whole(50_000, 100_000_000), 4_000_000, "bit/s of H.264 at most"
+    )
+    rendition_max = Setting("rendition.max", whole(0, 1000), 2, "video encoders at a time")
+    rendition_max_audio = Setting(
+        "rendition.max_audio", whole(0, 100_000), 100, "audio encoders at a time"
+    )
+    rendition_relay_audio = Setting[Literal["aac", "copy"]](
+        "rendition.relay_audio",
+        choice({"aac": "aac", "copy": "copy"}),
+        "aac",
+        "what relays push of a browser's Opus",
+    )
+
+    turn_urls = Setting[tuple[str, ...]](
+        "turn.urls", ice_urls, (), "TURN servers that WebRTC clients are told of"
+    )
+    turn_secret = Setting("turn.secret", text, "", "Coturn's static-auth-secret", False)
+    turn_ttl = Setting("turn.ttl", whole(60, 7 * 86_400), 86_400, "life of TURN credentials, s")
+
+    im_allow_anonymous = Setting("im.allow_anonymous", boolean, False, "IM without a token")
+    im_api_key = Setting("im.api_key", text, "", "X-API-Key of Centrifugo's server API", False)
+    im_goim_trust_mid = Setting(
+        "im.goim_trust_mid", boolean, False, "believe the mid of goim's clients"
+    )
+    im_connect_url = Setting("im.connect_url", text, "", "asked who a client is", False)
+    im_token_secret = Setting("im.token.secret", text, "", "of IM tokens (HS256 ...)", False)
+    im_token_public_key = Setting[Path | None](
+        "im.token.public_key", file, None, "PEM, of IM tokens (RS256, ES256 ...)"
+    )
+    im_token_jwks_url = Setting("im.token.jwks_url", text, "", "public keys of IM tokens")
+    im_token_algorithms = Setting[tuple[str, ...]](
+        "im.token.algorithms", patterns, (), "accepted for IM tokens"
+    )
+    im_token_audience = Setting("im.token.audience", text, "", "must be in aud of IM tokens")
+    im_token_issuer = Setting("im.token.issuer", text, "", "must be iss of IM tokens")
+    im_history_size = Setting("im.history_size", whole(0, 100_000), 300, "messages of a room kept")
+    im_history_ttl = Setting("im.history_ttl", number(0, _DAY), 300.0, "for that long")
+    im_durable = Setting[tuple[str, ...]](
+        "im.durable", patterns, (), "channels kept in a log, by pattern (group:*)"
+    )
+    im_state = Setting[tuple[str, ...]](
+        "im.state", patterns, (), "channels of which the latest value counts"
+    )
+    im_tick = Setting(
+        "im.tick",
+        number(0, 2000, unit="MILLISECONDS", scale=0.001),
+        0.25,
+        "longest wait for more messages to send at once [250]",
+    )
+    im_kick = Setting[Literal["keep", "same-device", "all"]](
+        "im.kick",
+        choice({"keep": "keep", "same-device": "same-device", "all": "all"}),
+        "keep",
+        "older connections of a user that a new one ends",
+    )
+    im_connections_per_user = Setting(
+        "im.connections_per_user", whole(1, 100_000), 64, "the oldest one goes"
+    )
+
+    hls_keep_after_end = Setting("hls_keep_after_end", boolean, False, "HLS stays after the end")
+    use_hls_https = Setting("use_hls_https", boolean, False, "TLS on hls_addr with server.crt")
+    hls_segment = Setting("hls.segment", number(0.5, 60), 3.0, "cut at the first key frame after")
+    hls_window = Setting("hls.window", whole(1, 1000), 3, "segments in a playlist")
+    hls_dvr_window = Setting("hls.dvr_window", number(0, _DAY), 0.0, "viewers may go back so far")
+    hls_part = Setting(
+        "hls.part",
+        number(0, 2000, unit="MILLISECONDS", scale=0.001),
+        0.2,
+        "part of a segment of LL-HLS [200]; 0: no LL-HLS",
+    )
+    hls_ll_segment = Setting("hls.ll_segment", number(0.5, 60), 1.0, "segment of LL-HLS")
+    hls_ll_window = Setting("hls.ll_window", whole(3, 1000), 7, "segments of an LL-HLS playlist")
+    hls_key_every = Setting(
+        "hls.key_every", whole(0, 1_000_000), 0, "AES-128 key for so many segments; 0: none"
+    )
+
+    flv_archive = Setting("flv_archive", boolean, False, "record all streams as FLV in flv_dir")
+    flv_dir = Setting("flv_dir", text, "tmp", "folder of flv_archive")
+    record_dir = Setting[Path | None]("record.dir", file, None, "recordings [data_dir/recordings]")
+    record_path = Setting(
+        "record.path", record_template, "{app}/{name}_{unix}", "name of a recording, no suffix"
+    )
+    record_split_time = Setting("record.split_time", number(0, _DAY), 0.0, "a new file after that")
+    record_split_size = Setting("record.split_size", whole(0, 1 << 50), 0, "likewise, bytes")
+    record_keep_time = Setting(
+        "record.keep_time", number(0, 36_500 * _DAY), 0.0, "older recordings go; 0: none does"
+    )
+    record_keep_size = Setting(
+        "record.keep_size", whole(0, 1 << 60), 0, "bytes of recordings beyond which the oldest go"
+    )
 
 
 LISTENERS: Final = {
@@ -144,20 +273,16 @@ LISTENERS: Final = {
         ListenerKeys("rtmp", Address(None, 1935), "RTMP"),
         ListenerKeys("rtmps", None, "RTMP over TLS, beside rtmp_addr"),
         ListenerKeys("httpflv", Address(None, 7001), "HTTP-FLV and WS-FLV"),
+        ListenerKeys("hls", Address(None, 7002), "HLS"),
         ListenerKeys("web", Address(None, 8000), "public pages"),
+        ListenerKeys("webrtc", Address(None, 8189), "WebRTC media, UDP and ICE-TCP"),
         ListenerKeys("api", Address(None, 8090), "API and console; loopback without jwt.secret"),
+        ListenerKeys("im", Address(None, 3102), "IM WebSockets: goim, Centrifugo"),
+        ListenerKeys("goim_tcp", Address(None, 3101), "goim over TCP"),
+        ListenerKeys("goim_push", Address("127.0.0.1", 3111), "goim's push API, no password"),
     )
 }
-"""By the name of the field of ListenConfig."""
-
-LATER: Final[tuple[Setting[object], ...]] = (
-    Keys.hls_addr,
-    Keys.hls_keep_after_end,
-    Keys.use_hls_https,
-    Keys.flv_archive,
-    Keys.flv_dir,
-)
-"""livego's keys that are read and checked, and have no effect before HLS and recording do."""
+"""By the name of the field of ListenConfig; "webrtc" is WebrtcConfig's address."""
 
 SETTINGS: Final[Mapping[str, Setting[Any]]] = {
     setting.key: setting

@@ -26,9 +26,13 @@ __all__ = [
     "boolean",
     "choice",
     "file",
+    "ice_urls",
+    "ip_addresses",
     "networks",
     "number",
+    "patterns",
     "push_urls",
+    "record_template",
     "shown",
     "text",
     "whole",
@@ -41,6 +45,12 @@ _TRUE: Final = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE: Final = frozenset({"0", "f", "false", "n", "no", "off"})
 _HOST: Final = re.compile(r"[0-9A-Za-z]([0-9A-Za-z\-_.]{0,252}[0-9A-Za-z])?", re.ASCII)
 _MAX_SHOWN: Final = 60
+_RECORD_FIELDS: Final = ("app", "name", "unix")
+_ICE_URL: Final = re.compile(
+    r"(?:stuns?|turns?):(?:[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:\?transport=(?:udp|tcp))?",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +187,26 @@ def _networks(node: Node) -> tuple[Network, ...]:
     return tuple(found)
 
 
+def _ip_addresses(node: Node) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in _items(node):
+        try:
+            found.append(str(ipaddress.ip_address(item)))
+        except ValueError:
+            raise BadValue(
+                f"{shown(item)} is not an IP address (names are not asked for)"
+            ) from None
+    return tuple(found)
+
+
+def _patterns(node: Node) -> tuple[str, ...]:
+    found = _items(node)
+    for item in found:
+        if not item.isprintable() or not 1 <= len(item) <= 255 or any(map(str.isspace, item)):
+            raise BadValue(f"{shown(item)} is not a name or pattern")
+    return tuple(found)
+
+
 def _items(node: Node) -> list[str]:
     """A list, or (environment, flags) text with commas."""
     if isinstance(node.value, tuple):
@@ -207,6 +237,18 @@ def _push_fault(url: str) -> str:
     return ""
 
 
+def _ice_urls(node: Node) -> tuple[str, ...]:
+    """URIs of RFC 7064 and RFC 7065."""
+    urls = _items(node)
+    for url in urls:
+        if not _ICE_URL.fullmatch(url):
+            raise BadValue(
+                f"{shown(url)} is not a TURN or STUN URL; write it as "
+                "turn:turn.example.com:3478?transport=udp"
+            )
+    return tuple(urls)
+
+
 def _app_name(node: Node) -> str:
     name = scalar(node)
     if not name or len(name.encode()) > 128 or not name.isprintable() or name != name.strip():
@@ -214,6 +256,17 @@ def _app_name(node: Node) -> str:
     if name in {".", ".."} or set("/\\?#%") & set(name):
         raise BadValue(f"must be one path segment without / \\ ? # %, not {shown(name)}")
     return name
+
+
+def _record_template(node: Node) -> str:
+    template = scalar(node)
+    for field in re.findall(r"\{(.*?)\}", template):
+        if field not in _RECORD_FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in _RECORD_FIELDS)
+            raise BadValue(f"has no field {{{shown(field)}}}; there are {known}")
+    if not template or template.startswith("/") or ".." in template.split("/"):
+        raise BadValue("must be a path below record.dir")
+    return template
 
 
 def _file(node: Node) -> Path:
@@ -227,6 +280,10 @@ text = Reader(scalar, empty=True)
 boolean = Reader(_boolean, "BOOL")
 address = Reader(_address, "[HOST]:PORT", empty=True)
 networks = Reader(_networks, "CIDR,CIDR", empty=True)
+ip_addresses = Reader(_ip_addresses, "IP,IP", empty=True)
+ice_urls = Reader(_ice_urls, "URL,URL", empty=True)
 push_urls = Reader(_push_urls, "URL,URL", empty=True)
 app_name = Reader(_app_name, "NAME")
 file = Reader(_file, "PATH")
+patterns = Reader(_patterns, "NAME,NAME", empty=True)
+record_template: Final = Reader(_record_template, "PATH")

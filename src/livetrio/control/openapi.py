@@ -62,8 +62,9 @@ def _operation(operation: Operation, method: str) -> Json:
         described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body is not None:
         content = {"schema": operation.body}
-        forms = ("application/json", "application/x-www-form-urlencoded")
-        described["requestBody"] = {"required": True, "content": dict.fromkeys(forms, content)}
+        forms = ["application/x-www-form-urlencoded"] if operation.forms else []
+        kinds = dict.fromkeys(["application/json", *forms], content)
+        described["requestBody"] = {"required": True, "content": kinds}
     if not operation.protected:
         described["security"] = []
     return described

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from quart import Request, redirect, request, websocket
@@ -40,8 +41,11 @@ def bare_app() -> QuartTrio:
     return app
 
 
-def operator_app(context: ControlContext) -> QuartTrio:
-    """The application for api_addr."""
+def operator_app(context: ControlContext, others: Sequence[Operation] = ()) -> QuartTrio:
+    """The application for api_addr.
+
+    others: operations of services that the context does not know.
+    """
     app = bare_app()
     node = _Node(context)
     operations = [
@@ -49,6 +53,7 @@ def operator_app(context: ControlContext) -> QuartTrio:
         *Rest(context).operations(),
         *EventsApi(context).operations(),
         *MetricsApi(context).operations(),
+        *others,
         *node.operations(),
     ]
     node.document = openapi_document(operations)

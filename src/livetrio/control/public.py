@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from quart_trio import QuartTrio
@@ -21,8 +22,11 @@ __all__ = ["public_app"]
 _WATCHED_ON = frozenset({"rtmp", "rtmps", "httpflv"})
 
 
-def public_app(context: ControlContext) -> QuartTrio:
-    """The application for web_addr. It changes nothing, so it asks for nothing."""
+def public_app(context: ControlContext, operations: Sequence[Operation] = ()) -> QuartTrio:
+    """The application for web_addr. What it has itself changes nothing, so it asks for nothing.
+
+    operations: of others, who ask for what they need: signalling, TURN credentials.
+    """
     app = bare_app()
     flv = context.bound.get("httpflv")
     ports = {name: asdict(bound) for name, bound in context.bound.items() if name in _WATCHED_ON}
@@ -49,7 +53,7 @@ def public_app(context: ControlContext) -> QuartTrio:
         {200: Answer("streams, and the ports they are watched on", {"type": "object"})},
         parameters=PAGING,
     )
-    register(app, [listing])
+    register(app, [listing, *operations])
     add_pages(app, {"/": "player/index.html", "/player": "player/index.html"}, flv)
 
     @app.after_request

@@ -59,7 +59,9 @@ class Operation:
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Schema | None = None
-    """JSON schema of the request's body; a form with the same fields does as well."""
+    """JSON schema of the request's body."""
+    forms: bool = True
+    """Does a form with the same fields do as well?"""
     websocket: bool = False
     """Is the handler a Listener, not a Handler?"""
     protected: bool = True

@@ -1,0 +1,71 @@
+"""WebRTC: transport, engine, sessions, and the operations that web_addr has for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from livetrio.access.bearer import BearerGate
+from livetrio.compose.node import Node
+from livetrio.config import Config
+from livetrio.control.signalling import Signalling
+from livetrio.control.srs_rtc import SrsRtc
+from livetrio.control.table import Operation
+from livetrio.control.turn_route import TurnRoute
+from livetrio.webrtc.candidates import Sockets
+from livetrio.webrtc.caps import PendingCaps
+from livetrio.webrtc.certificate import load_certificate
+from livetrio.webrtc.editions import Editions
+from livetrio.webrtc.gateway_engine import GatewayEngine
+from livetrio.webrtc.player import Players
+from livetrio.webrtc.sessions import open_sessions
+from livetrio.webrtc.transport import open_transport
+from livetrio.webrtc.turn import Turn
+
+__all__ = ["opened_gateway"]
+
+
+@asynccontextmanager
+async def opened_gateway(
+    config: Config, node: Node, sockets: Sockets | None
+) -> AsyncIterator[Sequence[Operation]]:
+    """Serve WebRTC until the block ends; gives the operations of its signalling.
+
+    sockets: None where WebRTC is off.
+
+    Raises:
+        StartError: the certificate can neither be read nor written.
+    """
+    if sockets is None:
+        yield ()
+        return
+    webrtc, trusted = config.webrtc, config.connection.trusted_proxies
+    certificate = await trio.to_thread.run_sync(partial(load_certificate, config.store.data_dir))
+    async with open_transport(
+        webrtc, sockets, certificate, caps=node.caps, trusted=trusted
+    ) as transport:
+        engine = GatewayEngine(
+            transport,
+            Players(),
+            node.beat,
+            start_bitrate=webrtc.start_bitrate,
+            key_frame_interval=webrtc.key_frame_interval,
+        )
+        async with open_sessions(
+            engine,
+            node.registry,
+            BearerGate(node.gate, config.apps),
+            Editions(node.renditions),
+            caps=PendingCaps(webrtc.max_pending, webrtc.max_pending_per_ip),
+            play_wait=config.media.play_wait,
+        ) as sessions:
+            turn = Turn(config.turn)
+            signalling = Signalling(sessions, turn, trusted=trusted)
+            yield (
+                *signalling.operations(),
+                *SrsRtc(signalling).operations(),
+                *TurnRoute(signalling, turn, node.registry, config.control.jwt).operations(),
+            )

@@ -1,0 +1,53 @@
+"""From values to `ImConfig`; apart from `build` for the number of its keys."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from livetrio.config.im import ImConfig, ImTokenConfig
+from livetrio.config.schema import Notice
+from livetrio.config.settings import Keys, Setting
+
+__all__ = ["im_config"]
+
+T = TypeVar("T")
+
+
+class Values(Protocol):
+    """Typed answers by setting, and how to say that one is wrong."""
+
+    def __getitem__(self, setting: Setting[T]) -> T: ...
+
+    def wrong(self, setting: Setting[object], what: str) -> None: ...
+
+
+def im_config(values: Values, notices: list[Notice]) -> ImConfig:
+    """The slice of messaging; what operators should know of it goes to the notices."""
+    for key in (Keys.im_token_jwks_url, Keys.im_connect_url):
+        if values[key] and not values[key].startswith(("https://", "http://")):
+            values.wrong(key, "must be a URL that begins with https:// or http://")
+    if values[Keys.im_goim_trust_mid]:
+        notices.append(
+            Notice("warning", "im.goim_trust_mid: goim's clients are whoever they say they are")
+        )
+    return ImConfig(
+        token=ImTokenConfig(
+            secret=values[Keys.im_token_secret],
+            public_key=values[Keys.im_token_public_key],
+            jwks_url=values[Keys.im_token_jwks_url],
+            algorithms=values[Keys.im_token_algorithms],
+            audience=values[Keys.im_token_audience],
+            issuer=values[Keys.im_token_issuer],
+        ),
+        allow_anonymous=values[Keys.im_allow_anonymous],
+        connect_url=values[Keys.im_connect_url],
+        goim_trust_mid=values[Keys.im_goim_trust_mid],
+        api_key=values[Keys.im_api_key],
+        history_size=values[Keys.im_history_size],
+        history_ttl=values[Keys.im_history_ttl],
+        durable=values[Keys.im_durable],
+        state=values[Keys.im_state],
+        tick=values[Keys.im_tick],
+        kick=values[Keys.im_kick],
+        connections_per_user=values[Keys.im_connections_per_user],
+    )
