@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from kit.server import LISTENED
 
 import livetrio.__main__ as cli
 from livetrio import __version__
@@ -194,7 +195,8 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_1():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = process(
-            f"--rtmp_addr=127.0.0.1:{port}", "--httpflv_addr=", "--web_addr=", "--api_addr=",
+            f"--rtmp_addr=127.0.0.1:{port}",
+            *(f"--{name}_addr=" for name in LISTENED if name != "rtmp"),
             "--log-format=json",
         )  # fmt: skip
     assert done.returncode == 1
@@ -240,7 +242,7 @@ class TestRun:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_served_program_that_is_asked_to_end_ends_with_0(number):
-    addresses = [f"--{name}_addr=127.0.0.1:0" for name in ("rtmp", "httpflv", "web", "api")]
+    addresses = [f"--{name}_addr=127.0.0.1:0" for name in LISTENED]
     with subprocess.Popen(
         [sys.executable, "-m", "livetrio", *addresses], stderr=subprocess.PIPE, text=True
     ) as server:

@@ -9,7 +9,7 @@ import httpx
 from kit.ffmpeg import packets, publishing, record
 from kit.programs import find, free_port, run, running
 from kit.redis import redis_server
-from kit.server import Server, livetrio_server
+from kit.server import LISTENED, Server, livetrio_server
 
 
 async def ask(server: Server, path: str) -> httpx.Response:
@@ -60,7 +60,7 @@ async def test_a_server_whose_redis_is_not_there_does_not_start_and_says_why(
     tmp_path: Path,
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
-    listeners = [f"--{name}_addr=127.0.0.1:0" for name in ("rtmp", "httpflv", "web", "api")]
+    listeners = [f"--{name}_addr=127.0.0.1:0" for name in LISTENED]
     argv = (sys.executable, "-m", "livetrio", "serve", *listeners, f"--redis_addr={address}")
     async with running(*argv, cwd=tmp_path) as program:
         assert await program.wait() == 1

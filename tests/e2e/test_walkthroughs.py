@@ -11,13 +11,17 @@ from kit.pages import FLV_JS
 from kit.programs import free_port
 from kit.walkthrough import Command, File, WalkthroughError, parse, walk
 
+from livetrio.config.settings import LISTENERS
+
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = ROOT / "docs" / "walkthroughs"
 VENDORED = ROOT / "src" / "livetrio" / "control" / "static" / "vendor"
 
 PORTS = {
-    "RTMP_ADDR": 1935, "HTTPFLV_ADDR": 7001, "HLS_ADDR": 7002, "WEB_ADDR": 8000, "API_ADDR": 8090,
-}  # fmt: skip
+    setting.environment: setting.default.port
+    for setting in (keys.address for keys in LISTENERS.values())
+    if setting.default is not None
+}
 """livetrio's listeners, by the variable that moves each, and the port the documents name."""
 OTHERS = (1936, 1937)
 """Ports of second servers in the documents."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import trio
 
@@ -36,14 +38,24 @@ def find(name: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago.
+    """A port of the loopback interface that nobody has, in TCP and UDP.
 
-    Only for programs that cannot bind port 0 and tell; livetrio in-process binds 0 itself.
+    Not one of the kernel's choice: between the choice and its use another program's outgoing
+    connection may get the same. So one below those, at random, since other tests run too.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for _ in range(100):
+        port = random.randrange(10_240, _first_ephemeral())
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            with suppress(OSError):
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+                return port
+    raise ProgramError("no free port in a hundred tries")
+
+
+def _first_ephemeral() -> int:
+    range_ = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    return int(range_.read_text().split()[0]) if range_.exists() else 32_768
 
 
 async def eventually(holds: Callable[[], object], *, deadline: float = 20) -> None:

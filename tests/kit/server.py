@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,12 @@ from pathlib import Path
 import yaml
 
 from kit.programs import Program, free_port, running
+from livetrio.config.settings import LISTENERS
 
-__all__ = ["Server", "livetrio_server"]
+__all__ = ["LISTENED", "Server", "livetrio_server"]
+
+LISTENED = tuple(name for name in LISTENERS if name != "rtmps")
+"""All listeners that have a default port: a test moves each, or it would take that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +26,44 @@ class Server:
     program: Program
     folder: Path
     """Its configuration (`livetrio.yaml`) and its `data_dir` (`data`)."""
-    rtmp_port: int
-    httpflv_port: int
-    web_port: int
-    api_port: int
+    ports: Mapping[str, int]
+    """By the listener's name: "rtmp", "hls", "webrtc" ..."""
 
     def rtmp(self, name: str, *, app: str = "live") -> str:
-        return f"rtmp://127.0.0.1:{self.rtmp_port}/{app}/{name}"
+        return f"rtmp://127.0.0.1:{self.ports['rtmp']}/{app}/{name}"
 
     def flv(self, name: str, *, app: str = "live") -> str:
-        return f"http://127.0.0.1:{self.httpflv_port}/{app}/{name}.flv"
+        return f"http://127.0.0.1:{self.ports['httpflv']}/{app}/{name}.flv"
 
     def ws_flv(self, name: str, *, app: str = "live") -> str:
-        return f"ws://127.0.0.1:{self.httpflv_port}/{app}/{name}.flv"
+        return f"ws://127.0.0.1:{self.ports['httpflv']}/{app}/{name}.flv"
+
+    def hls(self, name: str, *, app: str = "live") -> str:
+        return f"http://127.0.0.1:{self.ports['hls']}/{app}/{name}.m3u8"
+
+    @property
+    def rtmp_port(self) -> int:
+        return self.ports["rtmp"]
+
+    @property
+    def httpflv_port(self) -> int:
+        return self.ports["httpflv"]
+
+    @property
+    def web_port(self) -> int:
+        return self.ports["web"]
+
+    @property
+    def api_port(self) -> int:
+        return self.ports["api"]
 
     def api(self, path: str) -> str:
         """An address on the operator's port; `path` begins with a slash."""
-        return f"http://127.0.0.1:{self.api_port}{path}"
+        return f"http://127.0.0.1:{self.ports['api']}{path}"
 
     def web(self, path: str = "/") -> str:
         """An address on the public port; `path` begins with a slash."""
-        return f"http://127.0.0.1:{self.web_port}{path}"
+        return f"http://127.0.0.1:{self.ports['web']}{path}"
 
 
 @asynccontextmanager
@@ -60,7 +81,7 @@ async def livetrio_server(
     Raises:
         ProgramError: it ended instead of listening; with its last words.
     """
-    ports = {name: free_port() for name in ("rtmp", "httpflv", "web", "api")}
+    ports = {name: free_port() for name in LISTENED}
     ports["rtmp"] = rtmp_port or ports["rtmp"]
     config = {
         **{f"{name}_addr": f"127.0.0.1:{port}" for name, port in ports.items()},
@@ -76,4 +97,4 @@ async def livetrio_server(
             if config[f"{name}_addr"]:  # "" turns a listener off
                 # its word and not a connection: the kernel accepts for it before it is ready
                 await program.line(rf"listening name={name} ")
-        yield Server(program, folder, *ports.values())
+        yield Server(program, folder, ports)
