@@ -274,7 +274,8 @@ async def test_a_worker_that_is_killed_has_a_successor_which_begins_at_a_key_fra
                     publication.publish(live)
                     with trio.move_on_after(0.3):
                         while len(frames) < 10:
-                            frames += [p for p in await cursor.read() if not p.config]
+                            new = [p for p in await cursor.read() if p.dts >= 2_200_000]
+                            frames += [p for p in new if not p.config]
                         break
             assert frames[0].key
             assert frames[0].pts in keys
@@ -306,3 +307,58 @@ async def test_cancelled_at_any_moment_nothing_is_left(wishes):
                     await trio.sleep_forever()
     assert Traces.now() == before
     assert_no_children()
+
+
+async def test_further_tracks_of_sound_stay_only_where_they_are_coded_so_already():
+    def second(codec, number):
+        track = coded_sound(codec)[0].track
+        other = Track(Kind.AUDIO, codec, number, track.config, sample_rate=48_000, channels=2)
+        return [announce(other), Packet(other, 900_000, 900_000, b"x" * 9, key=True)]
+
+    packets = [*coded_sound(seconds=1), *second(AAC, 1), *second(OPUS, 2)]
+    async with published(packets) as (_, publication):
+        async with Renditions().open(publication.stream, audio=OPUS) as edition:
+            publication.publish(shifted(coded_sound(seconds=1)[1:], 1_000_000))
+            await first(edition, Kind.AUDIO, 20)
+            assert {(track.id, track.codec) for track in edition.tracks} == {(0, OPUS), (2, OPUS)}
+
+
+async def test_a_wish_for_a_key_frame_reaches_whoever_encodes():
+    wishes = []
+    clip = coded_video(frames=60, gop=1000)
+    async with published(clip) as (_, publication):
+        publication.on_key_frame_request = wishes.append
+        async with Renditions().open(publication.stream, audio=OPUS) as edition:
+            with trio.fail_after(10):
+                while not edition.ring.head:
+                    await edition.ring.changed(0)
+            edition.request_key_frame()
+            assert wishes == [0]
+        async with Renditions().open(publication.stream, video="no-b", audio=OPUS) as edition:
+            await first(edition, Kind.VIDEO, 50)
+            edition.request_key_frame()
+            publication.publish(shifted(clip[5:], 2_400_000))  # none of the source's own in it
+            late = await first(edition, Kind.VIDEO, 100)
+            assert [p.pts > 2_000_000 for p in late if p.key] == [False, True]
+            assert wishes == [0]  # this encoder is ours
+
+
+async def test_video_that_cannot_be_decoded_is_not_tried_twice():
+    track = Track(Kind.VIDEO, Codec.SCRIPT)
+    frame = Packet(track, 0, 0, b"x", key=True)
+    async with published([announce(track), frame]) as (_, publication):
+        async with Renditions().open(publication.stream, video="h264") as edition:
+            with trio.fail_after(30):
+                await everything(edition)
+            assert "cannot be decoded" in edition.ring.end_reason
+
+
+async def test_the_end_of_the_stream_lets_out_all_pictures_that_were_on_their_way():
+    async with published(both()) as (_, publication):
+        async with Renditions().open(publication.stream, video="no-b") as edition:
+            publication.stream.ring.end()
+            with trio.fail_after(30):
+                packets = await everything(edition)
+    frames = [p for p in packets if p.track.kind is Kind.VIDEO and not p.config]
+    assert len(frames) == 25  # the newest group of pictures
+    assert packets[-1].dts >= frames[-1].dts

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from ipaddress import ip_address
+from types import MappingProxyType
 
 import trio
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.ingest.backoff import Backoff
-from livetrio.ingest.relay_attempt import Direction, EditionOf, Timeouts
+from livetrio.ingest.relay_attempt import Direction, EditionOf, Outbound, Timeouts
 from livetrio.ingest.relay_life import Order, Relay, RelayInfo, Surroundings
 from livetrio.ingest.relay_loops import Loops
 from livetrio.ingest.relay_url import local_key, parse_url
@@ -55,7 +56,8 @@ class Relays:
         Args:
             kind: "pull" publishes here what is elsewhere, "push" the other way.
             key: the stream's name here.
-            url: rtmp:// or rtmps://, to pull also http:// or https:// (HTTP-FLV).
+            url: rtmp:// or rtmps://, to pull also http:// or https:// (HTTP-FLV); whip:// and
+                whips:// to push, whep:// and wheps:// to pull, if there is WebRTC.
             operator: somebody trusted asked for it, so it may reach private addresses. False
                 for what came from a stream's name or a hook: the public internet only.
 
@@ -67,7 +69,7 @@ class Relays:
             raise Refused(RefusalCode.UNAVAILABLE, self._shut)
         for part in key:
             check_name(part)
-        parsed = parse_url(kind, url)
+        parsed = parse_url(kind, url, self._around.outbound)
         policy = AddressPolicy.ANY if operator else AddressPolicy.PUBLIC_ONLY
         old = [relay for relay in self._of(kind, key) if kind == "pull" or relay.order.text == url]
         if len(self._relays) - len(old) >= MAX_RELAYS:
@@ -181,6 +183,7 @@ async def open_relays(
     steady: float = STEADY,
     sleep: Callable[[float], Awaitable[object]] = trio.sleep,
     edition_of: EditionOf = nullcontext,
+    outbound: Mapping[str, Outbound] = MappingProxyType({}),
 ) -> AsyncIterator[Relays]:
     """The relays of a node, with the nursery they live in; leaving the block ends them.
 
@@ -196,6 +199,8 @@ async def open_relays(
         steady: seconds of success after which the back-off begins anew.
         sleep: how a relay waits for its next attempt.
         edition_of: which edition of a stream is pushed; by default the original.
+        outbound: by URL scheme ("whip", "whips", "whep", "wheps"): attempts in protocols that
+            other services speak.
     """
     loops = Loops(listeners)
 
@@ -214,6 +219,7 @@ async def open_relays(
         steady=steady,
         sleep=sleep,
         edition_of=edition_of,
+        outbound=outbound,
     )
     async with open_scope("relays", "relays", aside=True) as scope:
         yield Relays(scope, around, loops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 import trio
 
 from livetrio.errors import LivetrioError
-from livetrio.ingest.relay_url import RelayUrl
+from livetrio.ingest.relay_url import HttpUrl, RelayUrl
 from livetrio.media.edition import Edition
 from livetrio.media.registry import Registry
 from livetrio.media.stream import Stream
 from livetrio.net.connection import Connection
-from livetrio.net.dial import DIAL_TIMEOUT
+from livetrio.net.dial import DIAL_TIMEOUT, AddressPolicy
 from livetrio.net.scope import Scope
 from livetrio.packet import Packet, StreamKey
 
@@ -25,6 +25,7 @@ __all__ = [
     "Direction",
     "EditionOf",
     "Meter",
+    "Outbound",
     "RelayEnded",
     "Source",
     "State",
@@ -76,25 +77,28 @@ class Meter:
     jumps: int = 0
     """Times a target was so slow that it was moved to the newest key frame."""
     _past: int = 0
-    _connection: Connection | None = None
+    _now: Callable[[], int] | None = None
 
     @property
     def bytes(self) -> int:
         """Received from a source, or handed to the kernel for a target."""
-        connection = self._connection
-        if connection is None:
-            return self._past
-        pulled = self.direction == "pull"
-        return self._past + (connection.received if pulled else connection.outbox.sent)
+        return self._past + (self._now() if self._now is not None else 0)
 
     @contextmanager
     def reading(self, connection: Connection) -> Iterator[None]:
         """Count this connection's bytes while it lasts, and keep the sum."""
-        self._connection = connection
+        pulled = self.direction == "pull"
+        with self.counting(lambda: connection.received if pulled else connection.outbox.sent):
+            yield
+
+    @contextmanager
+    def counting(self, bytes_now: Callable[[], int]) -> Iterator[None]:
+        """The same for what is no TCP connection."""
+        self._now = bytes_now
         try:
             yield
         finally:
-            self._past, self._connection = self.bytes, None
+            self._past, self._now = self.bytes, None
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +112,8 @@ class Attempt:
     """The URL as people may see it."""
     scope: Scope
     """Cancelling it ends this attempt, not the relay."""
+    policy: AddressPolicy
+    """Where it may go; `dial` sees to that itself."""
     timeouts: Timeouts
     meter: Meter
     enter: Callable[[State], None]
@@ -128,6 +134,11 @@ class Attempt:
                 yield connection
         if connection.scope.reason:
             raise RelayEnded(connection.scope.reason)
+
+
+Outbound = Callable[[Attempt, HttpUrl], Awaitable[None]]
+"""One try in a protocol that this package does not speak, WHIP or WHEP. It returns when a stream
+of ours has ended, and raises when the other end has failed."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,11 +20,19 @@ from livetrio.errors import (
     RemoteProtocolError,
 )
 from livetrio.ingest.backoff import Backoff
-from livetrio.ingest.relay_attempt import Attempt, Direction, EditionOf, Meter, State, Timeouts
+from livetrio.ingest.relay_attempt import (
+    Attempt,
+    Direction,
+    EditionOf,
+    Meter,
+    Outbound,
+    State,
+    Timeouts,
+)
 from livetrio.ingest.relay_loops import Loops
 from livetrio.ingest.relay_pull import pull
 from livetrio.ingest.relay_rtmp import push_rtmp
-from livetrio.ingest.relay_url import RelayUrl, local_key, remote_of, secrets_of, shown
+from livetrio.ingest.relay_url import HttpUrl, RelayUrl, local_key, remote_of, secrets_of, shown
 from livetrio.logs import get_logger
 from livetrio.media.registry import Registry
 from livetrio.net.connection import Connection
@@ -97,6 +105,8 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[object]]
     edition_of: EditionOf
     """What a push sends of a stream: servers out there know AAC, hardly ever Opus."""
+    outbound: Mapping[str, Outbound]
+    """By URL scheme: what other services speak."""
 
 
 class Relay:
@@ -180,12 +190,22 @@ class Relay:
                     enter=self._enter,
                     dialer=self._dial,
                     edition_of=self._around.edition_of,
+                    policy=self.order.policy,
                 )
-                await (pull(attempt) if self.order.kind == "pull" else push_rtmp(attempt))
+                await self._run(attempt)
             reason = scope.reason
         if self._faults:
             return "; ".join(dict.fromkeys(map(self._explain, self._faults)))
         return reason
+
+    async def _run(self, attempt: Attempt) -> None:
+        url = self.order.url
+        if isinstance(url, HttpUrl) and (outbound := self._around.outbound.get(url.scheme)):
+            await outbound(attempt, url)
+        elif self.order.kind == "pull":
+            await pull(attempt)
+        else:
+            await push_rtmp(attempt)
 
     @asynccontextmanager
     async def _dial(self, url: RelayUrl) -> AsyncIterator[Connection]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -14,14 +15,21 @@ from livetrio.wire.rtmp.url import RtmpUrl, resolve
 
 __all__ = ["HttpUrl", "RelayUrl", "local_key", "parse_url", "remote_of", "secrets_of", "shown"]
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {
+    "http": 80, "https": 443, "whip": 80, "whips": 443, "whep": 80, "wheps": 443,
+}  # fmt: skip
+_SECURE: Final = frozenset({"https", "whips", "wheps"})
+_WEBRTC: Final = {"push": ("whip", "whips"), "pull": ("whep", "wheps")}
+_ENDPOINTS: Final = ("/whip", "/whep")
+_WORDS: Final = frozenset({"", "rtc", "v1", "whip", "whep", "api", "live"})
+"""Parts of the paths of WHIP endpoints that are no secrets."""
 _MAX_TEXT: Final = 4096
 _MASK: Final = "…"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """An HTTP-FLV source."""
+    """An HTTP-FLV source, or a WHIP or WHEP endpoint."""
 
     host: str
     port: int
@@ -30,11 +38,14 @@ class HttpUrl:
     """Percent-encoded, as in the URL, from "/" on."""
     query: str = ""
     user: str | None = None
-    """`name:password`, percent-decoded, for Basic authentication (RFC 7617)."""
+    """`name:password`, percent-decoded, for Basic authentication (RFC 7617); of a WHIP or WHEP
+    endpoint `token:` for a bearer token."""
+    scheme: str = field(default="http", compare=False)
+    """As it was written: whip:// is asked over HTTP, whips:// over HTTPS."""
 
     @classmethod
     def parse(cls, text: str) -> HttpUrl:
-        """Read `http[s]://[user:password@]host[:port]/path[?query]`.
+        """Read `scheme://[user:password@]host[:port]/path[?query]`.
 
         Raises:
             Refused: BAD_REQUEST; the reason says what is wrong and does not repeat the URL.
@@ -60,10 +71,11 @@ class HttpUrl:
         return cls(
             host=parts.hostname,
             port=port or _DEFAULT_PORTS[parts.scheme],
-            tls=parts.scheme == "https",
+            tls=parts.scheme in _SECURE,
             path=parts.path or "/",
             query=parts.query,
             user=user,
+            scheme=parts.scheme,
         )
 
     @property
@@ -95,7 +107,7 @@ class HttpUrl:
             raise _bad(str(error)) from None
         url = HttpUrl.parse(joined)
         user = self.user if url.origin == self.origin else None
-        return HttpUrl(url.host, url.port, url.tls, url.path, url.query, user)
+        return replace(url, user=user)
 
 
 RelayUrl = RtmpUrl | HttpUrl
@@ -105,8 +117,10 @@ def _bad(fault: str) -> Refused:
     return Refused(RefusalCode.BAD_REQUEST, f"HTTP URL: {fault}")
 
 
-def parse_url(kind: str, text: str) -> RelayUrl:
+def parse_url(kind: str, text: str, outbound: Collection[str] = ()) -> RelayUrl:
     """The address of a relay: rtmp:// and rtmps:// both ways, http:// and https:// to pull from.
+
+    outbound: further schemes that there is somebody for: whip, whips (to push), whep, wheps.
 
     Raises:
         Refused: BAD_REQUEST; the reason says what is wrong and does not repeat the URL.
@@ -114,9 +128,11 @@ def parse_url(kind: str, text: str) -> RelayUrl:
     scheme = text.partition(":")[0].lower()
     if scheme in ("rtmp", "rtmps"):
         return RtmpUrl.parse(text)
-    if scheme in _DEFAULT_PORTS and kind == "pull":
+    others = [scheme for scheme in _WEBRTC.get(kind, ()) if scheme in outbound]
+    if scheme in others or (scheme in ("http", "https") and kind == "pull"):
         return HttpUrl.parse(text)
-    schemes = "rtmp, rtmps, http or https" if kind == "pull" else "rtmp or rtmps"
+    known = ["rtmp", "rtmps", *(["http", "https"] if kind == "pull" else []), *others]
+    schemes = f"{', '.join(known[:-1])} or {known[-1]}"
     raise Refused(RefusalCode.BAD_REQUEST, f"a {kind} relay needs an {schemes} URL")
 
 
@@ -128,7 +144,10 @@ def remote_of(url: RelayUrl) -> Remote:
 def local_key(url: RelayUrl) -> StreamKey | None:
     """The stream this URL means if it leads to one of our own listeners; None: no stream."""
     if isinstance(url, HttpUrl):
-        path = unquote(url.path).strip("/").removesuffix(".flv")
+        path = unquote(url.path).rstrip("/")
+        if url.scheme.startswith("wh"):
+            path = next((path[: -len(end)] for end in _ENDPOINTS if path.endswith(end)), "")
+        path = path.strip("/").removesuffix(".flv")
         app, _, name = path.partition("/")
         return StreamKey(app, name) if app and name else None
     try:
@@ -145,6 +164,8 @@ def shown(url: RelayUrl, kind: str, key: StreamKey) -> str:
     """
     query = _without_values(url.query)
     if isinstance(url, HttpUrl):
+        if url.scheme.startswith("wh"):
+            return f"{url.scheme}://{url.origin.partition('://')[2]}{_masked(url.path, key)}{query}"
         return f"{url.origin}{url.path}{query}"
     name = url.name
     if kind == "push" and unquote(name) != key.name.rpartition("/")[2]:
@@ -156,10 +177,20 @@ def secrets_of(url: RelayUrl, kind: str) -> list[str]:
     """The parts of a URL that must not be shown, longest first."""
     values = [field.partition("=")[2] or field for field in url.query.split("&")]
     parts = [url.query, *values]
-    if isinstance(url, RtmpUrl) and kind == "push":
-        parts.append(url.name)
+    if isinstance(url, RtmpUrl):
+        if kind == "push":
+            parts.append(url.name)
+    elif url.user:
+        parts += [url.user, *url.user.split(":")]
     # Shorter ones are no secrets ("a", "1"), and replacing them would garble every sentence.
     return sorted((part for part in parts if len(part) > 3), key=len, reverse=True)
+
+
+def _masked(path: str, key: StreamKey) -> str:
+    """The path of a WHIP or WHEP endpoint, where a key or a token may stand in for a name."""
+    plain = _WORDS.union(key.app.split("/"), key.name.split("/"))
+    parts = path.split("/")
+    return "/".join(part if unquote(part) in plain else redact(part) for part in parts)
 
 
 def _without_values(query: str) -> str:

@@ -12,7 +12,7 @@ import trio
 from livetrio.access.gate import Gate
 from livetrio.errors import Refused, RemoteProtocolError
 from livetrio.ingest.rtmp_activities import Playing, Publishing
-from livetrio.ingest.rtmp_formats import takes_opus as takes_opus_of
+from livetrio.ingest.rtmp_formats import takes_opus
 from livetrio.logs import get_logger
 from livetrio.media.client import Client, Role
 from livetrio.media.needs import legacy_audio
@@ -249,8 +249,9 @@ class _Conversation:
             stream = await scope.enter_async_context(
                 service.registry.subscribe(key, client, wait=service.play_wait)
             )
-            wish, takes_opus = query.get("audio", ""), takes_opus_of(self._client.fourcc)
-            audio = legacy_audio(stream, wish, takes_opus=takes_opus)
+            audio = legacy_audio(
+                stream, query.get("audio", ""), takes_opus=takes_opus(self._client.fourcc)
+            )
             edition = await scope.enter_async_context(service.renditions.open(stream, audio=audio))
             if self._session.accept(request):
                 self._reply()

@@ -44,6 +44,8 @@ VideoWish = Literal["no-b", "h264"]
 
 _REMEMBERED: Final = 30.0
 """Seconds for which a rendition that failed is refused: its viewers come back at once."""
+_THREADS: Final = 4
+"""At work on sound at a time; each batch takes about a millisecond."""
 _LINGER: Final = 10.0
 """Seconds; viewers reload, and an encoder starts slowly."""
 _DRAIN_TIMEOUT: Final = 2.0
@@ -89,7 +91,7 @@ class Renditions:
         self._stages: dict[tuple[Edition, str], _Stage] = {}
         self._failed: WeakKeyDictionary[Edition, dict[str, tuple[float, str]]]
         self._failed = WeakKeyDictionary()
-        self._threads = trio.CapacityLimiter(4)
+        self._threads = trio.CapacityLimiter(_THREADS)
 
     @property
     def running(self) -> dict[str, int]:
