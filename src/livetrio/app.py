@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -200,6 +201,7 @@ async def serve_until_signal(config: Config) -> None:
     Raises:
         StartError: as `serve`.
     """
+    _spare_the_collector()
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             running: Running = await nursery.start(serve, config)
@@ -217,6 +219,14 @@ async def stop_on_signal(
         if running.stop.is_set():
             at_once.cancel()
         running.stop.set()
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays for good: the garbage collector need not look at it again.
+    A full collection with hundreds of viewers takes 20 to 40 ms, in which nothing is sent."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _raise_file_limit() -> None:
