@@ -25,6 +25,8 @@ class Kind(enum.Enum):
     AUDIO = "audio"
     DATA = "data"
 
+    __hash__ = object.__hash__  # enum's own runs Python code, and every packet looks up its kind
+
 
 class Codec(enum.Enum):
     """A coded format, by the name shown to users (lower case, as in RFC 6381 prose and SDP)."""
@@ -56,6 +58,8 @@ class Codec(enum.Enum):
     NELLYMOSER_16K = "nellymoser-16k"
     NELLYMOSER_8K = "nellymoser-8k"
     SCRIPT = "script"  # AMF0 values, as in an FLV script tag
+
+    __hash__ = object.__hash__
 
 
 class StreamKey(NamedTuple):
