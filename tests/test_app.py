@@ -16,6 +16,7 @@ import trio
 import trio.lowlevel
 import trustme
 from kit.control import soon
+from kit.http import http_client
 from kit.logs import lines
 from kit.node import FREE, Traces, node, node_config, patiently
 from kit.rtmp_peers import RtmpPeer, clip, peer, player, publisher
@@ -352,3 +353,12 @@ async def test_cancelling_while_it_starts_leaves_nothing(tmp_path, once_served):
                     await trio.lowlevel.checkpoint()
                 scope.cancel()
         await settled(before)
+
+
+async def test_back_ends_may_call_the_api_that_has_its_own_key_by_any_name():
+    async with node() as running, http_client(running.addresses["api"].port) as client:
+        await client.send(
+            b"POST /api/info HTTP/1.1\r\nHost: live.example\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 2\r\n\r\n{}"
+        )
+        assert (await client.response()).status == 401  # the key is what is missing

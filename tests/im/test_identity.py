@@ -53,6 +53,12 @@ async def test_a_token_names_user_device_and_roles():
     assert identity.expires == math.inf
 
 
+async def test_a_subscriptions_token_does_not_connect():
+    assert await code_of(Identities(TOKENS), token(sub="42", channel="$vip")) is (
+        RefusalCode.UNAUTHORIZED
+    )
+
+
 async def test_without_a_token_only_the_allowed_are_anonymous():
     assert await code_of(Identities(TOKENS)) is RefusalCode.UNAUTHORIZED
     anonymous = Identities(TOKENS, allow_anonymous=True)

@@ -38,9 +38,17 @@ _OWN_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 class Guard:
     """One per application; `refusal` and `finish` are its hooks."""
 
-    def __init__(self, config: ControlConfig, *, unprotected: Collection[str]) -> None:
-        """unprotected: endpoints that need no token."""
+    def __init__(
+        self, config: ControlConfig, *, unprotected: Collection[str], keyed: Collection[str] = ()
+    ) -> None:
+        """
+        Args:
+            unprotected: endpoints that need no token.
+            keyed: those that ask for a key of their own, which no page of another name has: back
+                ends call them by any name.
+        """
         self._config = config
+        self._keyed = frozenset(keyed)
         self._unprotected = frozenset(unprotected)
         self._host_name = socket.gethostname().lower()
         self._quiet_until = 0.0
@@ -56,7 +64,8 @@ class Guard:
         if changes and _is_cross_site(request):
             return self._refuse(request, 403, "request of another site's page refused")
         if not self._config.jwt.secret:
-            if not self._config.api_open and self._is_foreign_name(request.host):
+            known = self._config.api_open or request.endpoint in self._keyed
+            if not known and self._is_foreign_name(request.host):
                 reason = "this name is not known to be this machine's; set jwt.secret or api_open"
                 return self._refuse(request, 421, reason)
             return None

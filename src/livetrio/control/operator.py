@@ -68,7 +68,8 @@ def operator_app(context: ControlContext, others: Sequence[Operation] = ()) -> Q
 
     app.add_url_rule("/", "page home", home, methods=["GET"])
     unprotected += ["page home", *(o.name for o in operations if not o.protected)]
-    guard = Guard(context.config, unprotected=unprotected)
+    keyed = [o.name for o in operations if o.keyed]
+    guard = Guard(context.config, unprotected=unprotected, keyed=keyed)
 
     @app.before_request
     async def _before_request() -> Response | None:

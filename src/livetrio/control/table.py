@@ -66,6 +66,8 @@ class Operation:
     """Is the handler a Listener, not a Handler?"""
     protected: bool = True
     """Does it ask for a token, where tokens are configured?"""
+    keyed: bool = False
+    """Does it ask for a key of its own instead?"""
 
     @property
     def rule(self) -> str:

@@ -16,7 +16,8 @@ from livetrio.net.connection import Connection
 from livetrio.net.websocket import WebSocket
 from livetrio.wire.centrifuge import json_codec, protobuf_codec
 from livetrio.wire.centrifuge.codes import may_reconnect
-from livetrio.wire.centrifuge.messages import Command, Disconnect, Push, Reply
+from livetrio.wire.centrifuge.commands import Command
+from livetrio.wire.centrifuge.replies import Disconnect, Push, Reply
 
 __all__ = ["Carrier", "StreamCarrier", "WebSocketCarrier", "commands_of"]
 
@@ -52,7 +53,7 @@ class Carrier(Protocol):
         ...
 
     def end(self, code: int, reason: str) -> None:
-        """Tell the client; nothing must follow."""
+        """Tell the client, once; nothing must follow."""
         ...
 
 
@@ -81,7 +82,7 @@ class WebSocketCarrier:
 class StreamCarrier:
     """`/connection/http_stream` and `/connection/sse`."""
 
-    __slots__ = ("_chunked", "_inbox", "_slot", "connection", "session", "view")
+    __slots__ = ("_chunked", "_ended", "_inbox", "_slot", "connection", "session", "view")
 
     def __init__(
         self, connection: Connection, view: CentrifugeView, session: str, *, chunked: bool
@@ -90,6 +91,7 @@ class StreamCarrier:
         self.view = view
         self.session = session
         self._chunked = chunked
+        self._ended = False
         self._slot, self._inbox = trio.open_memory_channel[bytes](_INBOX)
 
     def put(self, frame: bytes) -> bool:
@@ -106,6 +108,9 @@ class StreamCarrier:
 
     def end(self, code: int, reason: str) -> None:
         """A push that says so, and the end of the body."""
+        if self._ended:
+            return
+        self._ended = True
         farewell = Disconnect(code, reason, may_reconnect(code))
         last = b"0\r\n\r\n" if self._chunked else b""
         self.connection.outbox.send(self.view.reply(Reply(push=Push(disconnect=farewell))) + last)

@@ -19,24 +19,26 @@ from livetrio.im.hub import Hub
 from livetrio.im.words import Position
 from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
-from livetrio.wire.centrifuge.messages import (
+from livetrio.wire.centrifuge.commands import (
     Command,
     HistoryRequest,
-    HistoryResult,
     PingRequest,
-    PingResult,
     PresenceRequest,
-    PresenceResult,
     PresenceStatsRequest,
-    PresenceStatsResult,
     PublishRequest,
-    PublishResult,
     RefreshRequest,
+    RpcRequest,
+    UnsubscribeRequest,
+)
+from livetrio.wire.centrifuge.replies import (
+    HistoryResult,
+    PingResult,
+    PresenceResult,
+    PresenceStatsResult,
+    PublishResult,
     RefreshResult,
     Reply,
-    RpcRequest,
     RpcResult,
-    UnsubscribeRequest,
     UnsubscribeResult,
 )
 

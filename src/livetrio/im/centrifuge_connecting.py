@@ -16,13 +16,9 @@ from livetrio.im.centrifuge_session import CentrifugeSession, seconds_left, trio
 from livetrio.im.centrifuge_subscribing import Subscribing
 from livetrio.im.identity import Identities, Identity
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
+from livetrio.wire.centrifuge.commands import ConnectRequest, SubscribeRequest
 from livetrio.wire.centrifuge.json_codec import as_json, json_payload
-from livetrio.wire.centrifuge.messages import (
-    ConnectRequest,
-    ConnectResult,
-    SubscribeRequest,
-    SubscribeResult,
-)
+from livetrio.wire.centrifuge.replies import ConnectResult, SubscribeResult
 
 __all__ = ["Connecting"]
 

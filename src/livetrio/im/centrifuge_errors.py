@@ -6,7 +6,7 @@ from typing import Final
 
 from livetrio.errors import LivetrioError, RefusalCode, Refused
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
-from livetrio.wire.centrifuge.messages import Error, Reply
+from livetrio.wire.centrifuge.replies import Error, Reply
 
 __all__ = ["CommandError", "Farewell", "error_of", "error_reply"]
 

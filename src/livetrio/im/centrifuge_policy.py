@@ -1,4 +1,4 @@
-"""CentrifugePolicy: times and bounds of Centrifugo's protocol; Centrifugo's own where it has any."""
+"""CentrifugePolicy: times and bounds of Centrifugo's protocol, with Centrifugo's own defaults."""
 
 from __future__ import annotations
 

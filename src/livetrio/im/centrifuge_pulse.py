@@ -17,7 +17,7 @@ from livetrio.im.centrifuge_session import CentrifugeSession
 from livetrio.im.hub import Hub
 from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, UnsubscribeCode
-from livetrio.wire.centrifuge.messages import Push, Reply, Unsubscribe
+from livetrio.wire.centrifuge.replies import Push, Reply, Unsubscribe
 
 __all__ = ["Pulse"]
 

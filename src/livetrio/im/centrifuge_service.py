@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import trio
 
@@ -30,8 +29,9 @@ from livetrio.logs import get_logger
 from livetrio.net.exchange import Exchange
 from livetrio.net.http import Route
 from livetrio.net.websocket import accept_websocket
-from livetrio.wire.centrifuge.codes import DisconnectCode
-from livetrio.wire.centrifuge.messages import Command, ConnectRequest, Reply
+from livetrio.wire.centrifuge.codes import DisconnectCode, may_reconnect
+from livetrio.wire.centrifuge.commands import Command, ConnectRequest
+from livetrio.wire.centrifuge.replies import Reply
 
 __all__ = ["CentrifugeService"]
 
@@ -98,13 +98,11 @@ class CentrifugeService:
             if opening is not None:
                 await self._serve(carrier, *opening)
         except Farewell as farewell:
-            carrier.end(farewell.code.code, farewell.code.reason)
-            log.info(
-                "connection ended",
-                peer=str(carrier.connection),
-                reason=farewell.code.reason,
-                why=farewell.why,
-            )
+            _say_farewell(carrier, farewell.code, farewell.why)
+        except Refused as refusal:  # may not be here at all
+            full = refusal.code is RefusalCode.TOO_MANY
+            code = DisconnectCode.CONNECTION_LIMIT if full else DisconnectCode.PERMISSION_DENIED
+            _say_farewell(carrier, code, refusal.reason)
 
     async def _hear_connect(
         self, carrier: Carrier
@@ -145,7 +143,7 @@ class CentrifugeService:
     ) -> None:
         request = command.connect
         assert request is not None
-        with _told(), self._hub.present(session):
+        with self._hub.present(session):
             self._pulse.add(session)
             try:
                 if not await self._welcome(carrier, session, identity, command, request):
@@ -185,15 +183,10 @@ class CentrifugeService:
                 await session.read()
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Who may not be here is told so in this protocol's words."""
-    try:
-        yield
-    except Refused as refusal:
-        full = refusal.code is RefusalCode.TOO_MANY
-        code = DisconnectCode.CONNECTION_LIMIT if full else DisconnectCode.PERMISSION_DENIED
-        raise Farewell(code, refusal.reason) from None
+def _say_farewell(carrier: Carrier, code: DisconnectCode, why: str) -> None:
+    tell = log.info if may_reconnect(code.code) else log.warning
+    tell("connection ended", peer=str(carrier.connection), reason=code.reason, why=why)
+    carrier.end(code.code, code.reason)
 
 
 def _next(commands: Iterator[Command]) -> Command | None:

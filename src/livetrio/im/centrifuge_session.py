@@ -15,7 +15,7 @@ from livetrio.im.member import Member
 from livetrio.im.words import Goodbye, Sender
 from livetrio.net.outbox import Block
 from livetrio.wire.centrifuge.codes import DisconnectCode, UnsubscribeCode
-from livetrio.wire.centrifuge.messages import Push, Refresh, Reply, Unsubscribe
+from livetrio.wire.centrifuge.replies import Push, Refresh, Reply, Unsubscribe
 
 __all__ = ["CentrifugeSession", "Subscription", "seconds_left", "trio_time"]
 

@@ -23,12 +23,8 @@ from livetrio.im.options import ChannelOptions, Kind
 from livetrio.im.words import Joined, Position
 from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
-from livetrio.wire.centrifuge.messages import (
-    SubRefreshRequest,
-    SubRefreshResult,
-    SubscribeRequest,
-    SubscribeResult,
-)
+from livetrio.wire.centrifuge.commands import SubRefreshRequest, SubscribeRequest
+from livetrio.wire.centrifuge.replies import SubRefreshResult, SubscribeResult
 
 __all__ = ["Subscribing"]
 
@@ -93,7 +89,7 @@ class Subscribing:
         """
         options = self._hub.namespaces.of(request.channel)
         counts = not options.live and _remembers(options)
-        terms = _Terms(counts, counts, options.join_leave, math.inf)
+        terms = _Terms(counts, counts, moves=False, expires=math.inf)
         joined = await self._join(session, request, terms, server_side=True)
         return _result(session, request, terms, joined)
 

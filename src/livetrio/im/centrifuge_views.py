@@ -23,7 +23,7 @@ from livetrio.net.websocket import (
     deflated_text_frame,
     text_frame,
 )
-from livetrio.wire.centrifuge import messages as wire
+from livetrio.wire.centrifuge import replies as wire
 from livetrio.wire.centrifuge.fossil import create_delta
 from livetrio.wire.centrifuge.json_codec import (
     as_json,
@@ -32,8 +32,8 @@ from livetrio.wire.centrifuge.json_codec import (
     json_payload,
     payload_text,
 )
-from livetrio.wire.centrifuge.messages import Push, Reply
 from livetrio.wire.centrifuge.protobuf_codec import encode_delimited
+from livetrio.wire.centrifuge.replies import Push, Reply
 
 __all__ = [
     "CentrifugeView",

@@ -43,7 +43,9 @@ class Delivery:
         "_parts",
         "_phase",
         "_slow",
+        "begun",
         "channel",
+        "spent",
     )
 
     def __init__(
@@ -56,6 +58,10 @@ class Delivery:
         """
         self._slow = slow
         self.channel = channel
+        self.begun = 0.0
+        """Kept by the ticker: Trio time at which this began."""
+        self.spent = 0.0
+        """Kept by the ticker: CPU seconds."""
         self._cut = cut
         self._limits = limits
         self._gap = gap

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -81,22 +81,28 @@ class Hub:
 
     # Members
 
-    @contextmanager
-    def present(self, member: Member) -> Iterator[None]:
+    def present(self, member: Member) -> Present:
         """The member is connected while in the block; leaving it leaves all its channels.
 
         Others of the same id or beyond the kick policy are told goodbye (REPLACED).
 
-        Raises:
+        Raises (on entering):
             Refused: FORBIDDEN, banned everywhere; TOO_MANY, the node (or the user) is full.
         """
+        return Present(self, member)
+
+    def enter(self, member: Member) -> None:
+        """What `present` begins with."""
         self.moderation.check_ban("", member.sender, trio.current_time())
         for other in self.members.add(member):
             self._dismiss(other, Goodbye.REPLACED)
-        try:
-            yield
-        finally:
-            self._forget(member)
+
+    def forget(self, member: Member) -> None:
+        """Out of all its channels, and not connected any more: what `present` ends with."""
+        self.members.discard(member)
+        rooms, member.channels = member.channels, ()
+        for room in rooms:
+            self._remove(member, room)
 
     async def join(
         self,
@@ -305,19 +311,30 @@ class Hub:
 
     def _dismiss(self, member: Member, goodbye: Goodbye, reason: str = "") -> None:
         """Out of everything first, so that nothing follows what it could not be sent."""
-        self._forget(member)
+        self.forget(member)
         member.on_goodbye(goodbye, reason or goodbye.reason)
-
-    def _forget(self, member: Member) -> None:
-        self.members.discard(member)
-        rooms, member.channels = member.channels, ()
-        for room in rooms:
-            self._remove(member, room)
 
     def _gap(self, member: Member, room: Channel) -> None:
         """A strict member cannot be sent everything: out, and told."""
         if self.leave(member, room.name):
             member.on_gap(room.name)
+
+
+class Present:
+    """`Hub.present`. A class and not a generator: every connection is inside of one, and a
+    generator with its context manager takes 400 bytes."""
+
+    __slots__ = ("_hub", "_member")
+
+    def __init__(self, hub: Hub, member: Member) -> None:
+        self._hub = hub
+        self._member = member
+
+    def __enter__(self) -> None:
+        self._hub.enter(self._member)
+
+    def __exit__(self, *error: object) -> None:
+        self._hub.forget(self._member)
 
 
 @asynccontextmanager

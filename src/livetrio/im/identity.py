@@ -87,6 +87,8 @@ class Identities:
         """
         if token:
             claims = await self.tokens.verify(token)
+            if claims.channel:  # it may be read in a page by who may join that channel only
+                raise Refused(RefusalCode.UNAUTHORIZED, "that token is for a subscription")
             if not claims.sub and not self._anonymous:
                 raise Refused(RefusalCode.UNAUTHORIZED, "the token names no user")
             return _of_claims(claims, device[:_MAX_TEXT])

@@ -1,0 +1,1 @@
+"""Centrifugo's client protocol, JSON and Protobuf: messages <-> bytes, sans-I/O."""
