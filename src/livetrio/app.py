@@ -39,12 +39,17 @@ from livetrio.net.fanout import Pacer
 from livetrio.net.listen import Caps, Listener
 from livetrio.net.scope import open_scope
 from livetrio.store.keys import RoomKeys
+from livetrio.webrtc.editions import Editions
+from livetrio.webrtc.relays import outbound_webrtc
+from livetrio.webrtc.turn import Turn
 
 __all__ = ["Running", "serve", "serve_until_signal", "stop_on_signal"]
 
 log = get_logger(__name__)
 
 _STOPPING = "the server is stopping"
+_OURS = (*STREAM_PLANE, "web")
+"""Listeners that a relay could call by mistake: a loop."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,9 @@ async def serve(
             handlers: dict[str, Serve] = {
                 **serve_streams(config, node, services, listeners),
                 **messaging.handlers,
-                "web": partial(serve_app, public_app(context, gateway)),
+                "web": partial(
+                    serve_app, public_app(context, gateway, turn=bool(config.turn.urls))
+                ),
                 "api": partial(serve_app, operator_app(context, operations)),
             }
             addresses = {}
@@ -153,11 +160,12 @@ async def _foundations(config: Config, listeners: Mapping[str, Listener]) -> Asy
         ) as registry,
         open_relays(
             registry,
-            listeners=[listeners[name].address for name in STREAM_PLANE if name in listeners],
+            listeners=[listeners[name].address for name in _OURS if name in listeners],
             verify_tls=config.relay.verify_tls,
             timeouts=Timeouts(read=connection.read_timeout, write=connection.write_timeout),
             published_as=names_published_as(config, keys),
             edition_of=renditions.for_relays,
+            outbound=outbound_webrtc(Editions(renditions), beat, Turn(config.turn)),
         ) as relays,
         trio.open_nursery() as nursery,
     ):
@@ -226,7 +234,8 @@ def _spare_the_collector() -> None:
     A full collection with hundreds of viewers takes 20 to 40 ms, in which nothing is sent."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
+    # In small portions: 10,000 x 20 new objects at once are 90 ms while a crowd comes in.
+    gc.set_threshold(2_000, 10, 500)
 
 
 def _raise_file_limit() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
@@ -10,7 +10,9 @@ import trio
 from kit.fake_engine import Stage, stage
 from kit.gateway import transport
 from kit.media import avc_frame, avc_track
+from livetrio.control.serve import serve_app
 from livetrio.net.beat import Beat
+from livetrio.net.listen import Address, Listener, bind
 from livetrio.net.scope import open_scope
 from livetrio.packet import Codec, Kind, Packet, Track
 from livetrio.webrtc.aio.descriptions import CODECS, cleaned
@@ -23,7 +25,10 @@ from livetrio.webrtc.turn import Turn
 from livetrio.wire.opus import OpusHead
 from livetrio.wire.tracks import track_from_record
 
-__all__ = ["ENGINES", "OPUS", "SDP", "engine_stage", "publishing_peer", "sent", "watching_peer"]
+__all__ = [
+    "ENGINES", "OPUS", "SDP", "engine_stage", "publishing_peer", "sent", "served",
+    "until", "watching_peer",
+]  # fmt: skip
 
 ENGINES = ("gateway", "aiortc")
 SDP = {"Content-Type": "application/sdp"}
@@ -40,7 +45,8 @@ async def engine_stage(name: str, *, turn: Turn | None = None, **options) -> Asy
         nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(beat.run)
         if name == "gateway":
-            opened = await stack.enter_async_context(transport())
+            # UDP alone: a free port for both may be taken for TCP before it is bound
+            opened = await stack.enter_async_context(transport(ice_tcp=False))
             engine = GatewayEngine(opened, Players(), beat)
         else:
             engine = AiortcEngine(beat, turn)
@@ -51,17 +57,24 @@ async def engine_stage(name: str, *, turn: Turn | None = None, **options) -> Asy
 
 @asynccontextmanager
 async def publishing_peer(
-    on: Stage, path: str = "/live/movie/whip", *, kinds: Sequence[Kind] = (Kind.VIDEO, Kind.AUDIO)
+    on: Stage,
+    path: str = "/live/movie/whip",
+    *,
+    kinds: Sequence[Kind] = (Kind.VIDEO, Kind.AUDIO),
+    edit: Callable[[str], str] = str,
 ) -> AsyncIterator[AioPeer]:
-    """An aiortc peer whose offer was answered, sending grey pictures and silence."""
+    """An aiortc peer whose offer was answered, sending grey pictures and silence.
+
+    edit: what the answer becomes on its way.
+    """
     tracks = {
         Kind.VIDEO: PacketTrack(Kind.VIDEO, Codec.H264),
         Kind.AUDIO: PacketTrack(Kind.AUDIO, Codec.OPUS),
     }
     async with open_scope("test", "publisher"), open_aio_peer("publisher", []) as peer:
         seats = [Seat(kind, (tracks[kind].codec,), tracks[kind]) for kind in kinds]
-        peer.created, text = await _posted(on, path, await peer.offer(seats))
-        await peer.accept(cleaned(text))
+        peer.created, peer.text = await _posted(on, path, await peer.offer(seats))
+        await peer.accept(cleaned(edit(peer.text)))
         peer.scope.nursery.start_soon(_play, [tracks[kind] for kind in kinds])
         yield peer
 
@@ -74,6 +87,22 @@ async def watching_peer(on: Stage, path: str = "/live/movie/whep") -> AsyncItera
         peer.created, text = await _posted(on, path, await peer.offer(seats))
         await peer.accept(cleaned(text))
         yield peer
+
+
+@asynccontextmanager
+async def served(app) -> AsyncIterator[int]:
+    """The port of an application on a real socket."""
+    async with open_scope("server", "test") as scope:
+        listener = Listener("test", bind("test", Address("127.0.0.1", 0)))
+        address = await scope.nursery.start(serve_app, app, listener)
+        yield address.port
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for the network to make something true."""
+    with trio.fail_after(20):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
 
 
 def sent(number: int, *, track: Track | None = None) -> list[Packet]:

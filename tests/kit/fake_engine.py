@@ -116,6 +116,8 @@ class FakeRenditions:
     opened: list[tuple[object, object]] = field(default_factory=list)
     open_now: int = 0
     failure: Exception | None = None
+    made: object = None
+    """Another edition to open than the stream itself."""
 
     @asynccontextmanager
     async def open(self, stream, *, audio=None, video=None):
@@ -124,7 +126,7 @@ class FakeRenditions:
         self.opened.append((audio, video))
         self.open_now += 1
         try:
-            yield stream
+            yield self.made or stream
         finally:
             self.open_now -= 1
 
@@ -163,6 +165,7 @@ async def stage(
     *,
     caps: PendingCaps | None = None,
     play_wait: float = 0.0,
+    connect_timeout: float = 10.0,
     turn: TurnConfig | None = None,
     jwt: JwtConfig | None = None,
     trusted=(),
@@ -181,7 +184,7 @@ async def stage(
         gate = BearerGate(Gate(apps, AccessConfig(strict_keys=strict), keys), apps)
         async with open_sessions(
             engine, parts.context.registry, gate, Editions(renditions),
-            caps=caps, play_wait=play_wait,
+            caps=caps, play_wait=play_wait, connect_timeout=connect_timeout,
         ) as sessions:  # fmt: skip
             credentials = Turn(turn or TurnConfig())
             signalling = Signalling(sessions, credentials, trusted=trusted)

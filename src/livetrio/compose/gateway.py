@@ -19,6 +19,7 @@ from livetrio.webrtc.candidates import Sockets
 from livetrio.webrtc.caps import PendingCaps
 from livetrio.webrtc.certificate import load_certificate
 from livetrio.webrtc.editions import Editions
+from livetrio.webrtc.engine import Engine
 from livetrio.webrtc.gateway_engine import GatewayEngine
 from livetrio.webrtc.player import Players
 from livetrio.webrtc.sessions import open_sessions
@@ -34,38 +35,55 @@ async def opened_gateway(
 ) -> AsyncIterator[Sequence[Operation]]:
     """Serve WebRTC until the block ends; gives the operations of its signalling.
 
-    sockets: None where WebRTC is off.
+    sockets: None where WebRTC is off, or has another engine than the gateway.
 
     Raises:
         StartError: the certificate can neither be read nor written.
     """
-    if sockets is None:
+    if config.webrtc.address is None:
         yield ()
         return
-    webrtc, trusted = config.webrtc, config.connection.trusted_proxies
+    async with (
+        _engine(config, node, sockets) as engine,
+        open_sessions(
+            engine,
+            node.registry,
+            BearerGate(node.gate, config.apps),
+            Editions(node.renditions),
+            caps=PendingCaps(config.webrtc.max_pending, config.webrtc.max_pending_per_ip),
+            play_wait=config.media.play_wait,
+        ) as sessions,
+    ):
+        turn = Turn(config.turn)
+        signalling = Signalling(sessions, turn, trusted=config.connection.trusted_proxies)
+        yield (
+            *signalling.operations(),
+            *SrsRtc(signalling).operations(),
+            *TurnRoute(signalling, turn, node.registry, config.control.jwt).operations(),
+        )
+
+
+@asynccontextmanager
+async def _engine(config: Config, node: Node, sockets: Sockets | None) -> AsyncIterator[Engine]:
+    """The one that the configuration names. aiortc's has no port of its own: a socket for each
+    peer, and Coturn's where it asks for one."""
+    webrtc = config.webrtc
+    if sockets is None:
+        # aiortc costs 0.3 s of CPU and 40 MB to import: only for those who use it.
+        from livetrio.webrtc.aio.engine import AiortcEngine
+
+        interval = webrtc.key_frame_interval
+        yield AiortcEngine(node.beat, Turn(config.turn), key_frame_interval=interval)
+        return
     certificate = await trio.to_thread.run_sync(partial(load_certificate, config.store.data_dir))
+    trusted = config.connection.trusted_proxies
     async with open_transport(
         webrtc, sockets, certificate, caps=node.caps, trusted=trusted
     ) as transport:
-        engine = GatewayEngine(
+        yield GatewayEngine(
             transport,
             Players(),
             node.beat,
             start_bitrate=webrtc.start_bitrate,
             key_frame_interval=webrtc.key_frame_interval,
         )
-        async with open_sessions(
-            engine,
-            node.registry,
-            BearerGate(node.gate, config.apps),
-            Editions(node.renditions),
-            caps=PendingCaps(webrtc.max_pending, webrtc.max_pending_per_ip),
-            play_wait=config.media.play_wait,
-        ) as sessions:
-            turn = Turn(config.turn)
-            signalling = Signalling(sessions, turn, trusted=trusted)
-            yield (
-                *signalling.operations(),
-                *SrsRtc(signalling).operations(),
-                *TurnRoute(signalling, turn, node.registry, config.control.jwt).operations(),
-            )

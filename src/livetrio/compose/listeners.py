@@ -70,9 +70,9 @@ def _bind_or_replace(name: str, address: Address, *, replace_busy: bool) -> sock
 
 @contextmanager
 def bound_media_sockets(config: Config, *, replace_busy: bool) -> Iterator[Sockets | None]:
-    """WebRTC's, likewise; None where it is off."""
+    """WebRTC's, likewise; None where it is off, or has an engine that needs none."""
     webrtc = config.webrtc
-    if webrtc.address is None:
+    if webrtc.address is None or webrtc.engine != "gateway":
         yield None
         return
     with ExitStack() as bound:

@@ -14,9 +14,14 @@ from livetrio.access.im_token import ImTokens
 from livetrio.compose.node import Node
 from livetrio.compose.streams import Serve
 from livetrio.config import Config, ImConfig
+from livetrio.control.centrifuge_api import centrifuge_operations
 from livetrio.control.goim_api import goim_operations
+from livetrio.control.im_rest import ImRest
 from livetrio.control.table import Operation
 from livetrio.im import goim_http
+from livetrio.im.centrifuge_api import CentrifugeApi
+from livetrio.im.centrifuge_policy import CentrifugePolicy
+from livetrio.im.centrifuge_service import CentrifugeService
 from livetrio.im.goim_api import GoimApi
 from livetrio.im.goim_http import goim_api_routes
 from livetrio.im.goim_identity import GoimIdentities
@@ -28,6 +33,7 @@ from livetrio.im.identity import Identities
 from livetrio.im.live_rooms import LiveRooms
 from livetrio.im.members import Kick
 from livetrio.im.options import ChannelOptions, Kind, Namespaces
+from livetrio.im.room_rpc import RoomRpc
 from livetrio.net.fanout import Pacer
 from livetrio.net.fetch import Fetcher
 from livetrio.net.http import HttpServer
@@ -75,20 +81,27 @@ async def opened_messaging(
             GoimIdentities(identities, trust_mid=im.goim_trust_mid),
             GoimPolicy(shared_keys=im.goim_trust_mid),
         )
+        centrifuge = CentrifugeService(hub, identities, CentrifugePolicy(rpc=RoomRpc(hub)))
         push = GoimPush(hub)
+        nursery.start_soon(centrifuge.run, name="centrifuge")
         nursery.start_soon(goim.run, name="goim")
         nursery.start_soon(push.run, name="goim push")
         api = GoimApi(push, _goim_node(listeners))
         http = partial(HttpServer, trusted=config.connection.trusted_proxies, caps=node.caps)
+        sockets = http([*goim.routes(), *centrifuge.routes()])
         pushes = http(goim_api_routes(api), max_query_fields=goim_http.MAX_KEYS)
         yield Messaging(
             hub,
             {
                 "goim_tcp": partial(serve_listener, handler=goim.serve_tcp),
                 "goim_push": partial(serve_listener, handler=pushes),
-                "im": partial(serve_listener, handler=http(goim.routes())),
+                "im": partial(serve_listener, handler=sockets),
             },
-            goim_operations(api),
+            [
+                *goim_operations(api),
+                *centrifuge_operations(CentrifugeApi(hub, centrifuge), im.api_key),
+                *ImRest(hub).operations(),
+            ],
         )
         nursery.cancel_scope.cancel()
 

@@ -16,9 +16,12 @@ from livetrio.delivery.hls_options import HlsOptions
 from livetrio.delivery.hls_renditions import HlsRenditions
 from livetrio.delivery.hls_sessions import HlsSessions
 from livetrio.delivery.snapshot import Snapshots
+from livetrio.delivery.vod import VodPlayers
 from livetrio.ingest.flv_push import FlvPublishers
 from livetrio.ingest.rtmp import RtmpService, reading_pacer
+from livetrio.media.vod.library import Library
 from livetrio.net.http import HttpServer, Route
+from livetrio.net.lane import Lane
 from livetrio.net.listen import Listener, serve_listener
 from livetrio.packet import US_PER_SECOND
 
@@ -34,6 +37,8 @@ def serve_streams(
     config: Config, node: Node, nursery: trio.Nursery, listeners: Mapping[str, Listener]
 ) -> dict[str, Serve]:
     """Start what runs without a listener; gives what to start for each that there is, by name."""
+    folders = {name: app.play for name, app in config.apps.items() if app.play is not None}
+    library = Library(folders)
     rtmp = RtmpService(
         node.registry,
         node.gate,
@@ -41,11 +46,15 @@ def serve_streams(
         read_timeout=config.connection.read_timeout,
         pacer=reading_pacer(node.beat),
         renditions=node.renditions,
+        library=library,
     )
+    lane = Lane()
+    nursery.start_soon(lane.run, name="lane")
     http = HttpServer(
-        _routes(config, node, nursery, hls="hls" in listeners),
+        _routes(config, node, nursery, library, hls="hls" in listeners),
         trusted=config.connection.trusted_proxies,
         caps=node.caps,
+        lane=lane,
     )
     return {
         "rtmp": partial(serve_listener, handler=rtmp.serve),
@@ -55,20 +64,28 @@ def serve_streams(
     }
 
 
-def _routes(config: Config, node: Node, nursery: trio.Nursery, *, hls: bool) -> list[Route]:
+def _routes(
+    config: Config, node: Node, nursery: trio.Nursery, library: Library, *, hls: bool
+) -> list[Route]:
     registry, renditions = node.registry, node.renditions
     flv_gate = FlvGate(node.gate, config.apps)
     players = FlvPlayers(
         registry, flv_gate, play_wait=config.media.play_wait, renditions=renditions
     )
     publishers = FlvPublishers(registry, flv_gate, read_timeout=config.connection.read_timeout)
-    routes = [*players.routes(), *publishers.routes(), *Snapshots(registry, node.gate).routes()]
+    hls_gate = HlsGate(node.gate, config.apps)
+    stored = VodPlayers(library, node.gate, flv=flv_gate, hls=hls_gate if hls else None)
+    routes = [
+        *stored.routes(),
+        *players.routes(),
+        *publishers.routes(),
+        *Snapshots(registry, node.gate).routes(),
+    ]
     if hls:  # with no listener for it nothing is cut into segments
         apps = {name for name, app in config.apps.items() if app.hls and app.live}
         windows = HlsRenditions(registry, renditions, hls_options(config.hls), apps)
         nursery.start_soon(windows.run, name="hls")
-        gate = HlsGate(node.gate, config.apps)
-        routes += HlsPlayers(registry, gate, windows, HlsSessions(registry)).routes()
+        routes += HlsPlayers(registry, hls_gate, windows, HlsSessions(registry)).routes()
     return [*routes, players.fallback()]
 
 

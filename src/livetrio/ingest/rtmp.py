@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import trio
 
 from livetrio.access.gate import Gate
-from livetrio.errors import Refused, RemoteProtocolError
+from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.ingest.rtmp_activities import Playing, Publishing
 from livetrio.ingest.rtmp_formats import takes_opus
+from livetrio.ingest.vod import StoredPlay
 from livetrio.logs import get_logger
 from livetrio.media.client import Client, Role
 from livetrio.media.needs import legacy_audio
 from livetrio.media.registry import Registry
 from livetrio.media.renditions import Renditions
+from livetrio.media.vod.library import Library
 from livetrio.net.beat import Beat
 from livetrio.net.connection import Connection
 from livetrio.net.fanout import Pacer
@@ -72,6 +74,8 @@ class RtmpService:
     nothing at all to come to the point."""
     renditions: Renditions = field(default_factory=Renditions)
     """Where AAC comes from for players of what browsers publish."""
+    library: Library = field(default_factory=lambda: Library({}))
+    """The files that applications with a folder play by name."""
     pacer: Pacer = field(default_factory=lambda: reading_pacer(None))
     """Divides the time spent on reading among all publishers: many are read less often."""
 
@@ -88,6 +92,7 @@ class _Conversation:
         self._protocol = "rtmps" if connection.is_tls else "rtmp"
         self._publishing: dict[int, Publishing] = {}
         self._playing: dict[int, Playing] = {}
+        self._stored: dict[int, StoredPlay] = {}
         self._client = ConnectRequested("", "", "", "", {})
         self._declined = 0
         self._patience = trio.CancelScope()
@@ -119,6 +124,8 @@ class _Conversation:
                     rest.push_async_exit(publishing.scope)
                 for playing in self._playing.values():
                     rest.push_async_exit(playing.scope)
+                for stored in self._stored.values():
+                    rest.push_async_exit(stored.scope)
 
     async def _exchange(self) -> bool:
         """One read, and all that follows from it; False at the end."""
@@ -193,16 +200,25 @@ class _Conversation:
                     if playing.paused != paused:  # else it would be sent all it has once more
                         playing.paused = paused
                         self._rejoining.add(stream_id)
-            case SeekRequested():
-                self._session.accept(event)  # a live stream stays where it is
+                elif (stored := self._stored.get(stream_id)) and self._session.accept(event):
+                    self._reply()
+                    stored.pause(paused=paused)
+            case SeekRequested(stream_id=stream_id, position_ms=position):
+                if self._session.accept(event) and (stored := self._stored.get(stream_id)):
+                    self._reply()
+                    stored.seek(position)  # a live stream stays where it is
             case ReceiveAudio(stream_id=stream_id, enabled=enabled):
                 if (playing := self._playing.get(stream_id)) and playing.audio != enabled:
                     playing.audio = enabled
                     self._rejoining.add(stream_id)
+                if stored := self._stored.get(stream_id):
+                    stored.audio = enabled
             case ReceiveVideo(stream_id=stream_id, enabled=enabled):
                 if (playing := self._playing.get(stream_id)) and playing.video != enabled:
                     playing.video = enabled
                     self._rejoining.add(stream_id)
+                if stored := self._stored.get(stream_id):
+                    stored.video = enabled
             case StreamClosed(stream_id=stream_id, reason=reason):
                 await self._close(stream_id, reason)
             case Declined(command=command, reason=reason):
@@ -243,6 +259,9 @@ class _Conversation:
         service, connection = self._service, self._connection
         query = self._client.query | request.query
         key = await service.gate.may_play(request.app, request.name, query, connection.peer)
+        stored = key.app in service.library.apps and key not in service.registry.streams
+        if stored and await self._play_stored(request, key):
+            return
         client = self._describe("player", key)
         self._patience.deadline = float("inf")  # now it is us who make the client wait
         async with AsyncExitStack() as scope:
@@ -268,12 +287,36 @@ class _Conversation:
                 playing.watch()
         self._be_patient()
 
-    def _play_ended(self, playing: Playing, reason: str) -> None:
+    async def _play_stored(self, request: PlayRequested, key: StreamKey) -> bool:
+        """Play a file of this name; False if there is none, but maybe a stream to come."""
+        service = self._service
+        async with AsyncExitStack() as scope:
+            try:
+                opened = await scope.enter_async_context(service.library.open(key))
+            except Refused as refused:
+                if refused.code is RefusalCode.NOT_FOUND and service.gate.is_live(key.app):
+                    return False
+                raise
+            if self._session.accept(request):
+                self._reply()
+                stored = StoredPlay(
+                    opened, request, self._connection, scope.pop_all(), self._play_ended
+                )
+                self._stored[request.stream_id] = stored
+                stored.begin()
+        self._be_patient()
+        return True
+
+    def _play_ended(self, playing: Playing | StoredPlay, reason: str) -> None:
         """Its stream is over, and said so. The connection is too, unless it has more to do: a
         Flash client talks and listens to several people on one."""
-        if self._publishing or len(self._playing) > 1:
+        if isinstance(playing, StoredPlay):  # nobody else has said the goodbye for all
+            self._session.end_play(playing.stream_id, reason)
+            self._reply()
+        if self._publishing or len(self._playing) + len(self._stored) > 1:
             # The session is not told: what the client still says to this stream, it answers.
-            del self._playing[playing.stream_id]
+            self._playing.pop(playing.stream_id, None)
+            self._stored.pop(playing.stream_id, None)
             self._connection.scope.nursery.start_soon(playing.scope.aclose, name="end of play")
         else:
             self._connection.outbox.finish(reason)
@@ -287,6 +330,8 @@ class _Conversation:
             await publishing.scope.aclose()
         if playing := self._playing.pop(stream_id, None):
             await playing.scope.aclose()
+        if stored := self._stored.pop(stream_id, None):
+            await stored.scope.aclose()
         self._be_patient()
 
     def _describe(self, role: Role, key: StreamKey) -> Client:
@@ -303,7 +348,7 @@ class _Conversation:
 
     def _be_patient(self) -> None:
         """A client that neither publishes nor plays has a while to come to the point."""
-        busy = self._publishing or self._playing
+        busy = self._publishing or self._playing or self._stored
         self._patience.deadline = (
             float("inf") if busy else trio.current_time() + self._service.read_timeout
         )

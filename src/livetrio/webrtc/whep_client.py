@@ -44,31 +44,33 @@ async def pull_whep(attempt: Attempt[U], url: U, *, beat: Beat, turn: Turn | Non
         raise Refused(RefusalCode.CONFLICT, f"stream {attempt.key} is being published already")
     attempt.enter("connecting")
     seats = [Seat(kind, CODECS[kind]) for kind in (Kind.VIDEO, Kind.AUDIO)]
-    async with open_aio_peer(f"whep from {attempt.shown}", await ice_servers(turn)) as peer:
-        async with posted(attempt, url, await peer.offer(seats)) as answer:
-            wanted = cleaned(answer, attempt.policy)
-            agreed = received(wanted, wanted)
-            await peer.accept(wanted)
-            with within(attempt.timeouts.handshake, "ICE and DTLS not through in time"):
-                await peer.connected.wait()
-            with within(attempt.timeouts.read, _silence(attempt)):
-                await peer.media.wait()
-            client = Client("publisher", "whep", attempt.scope, endpoint=peer, url=attempt.shown)
-            async with (
-                attempt.registry.publish(attempt.key, client, takeover=False) as publication,
-                trio.open_nursery() as nursery,
-            ):
-                attempt.enter("running")
-                nursery.start_soon(_watch, attempt, peer, name="silence")
-                with attempt.meter.counting(lambda: peer.numbers().bytes_in):
-                    await publish(peer, agreed, publication, beat, ReceivePolicy())
+    async with (
+        open_aio_peer(f"whep from {attempt.shown}", await ice_servers(turn)) as peer,
+        posted(attempt, url, await peer.offer(seats)) as answer,
+    ):
+        wanted = cleaned(answer, attempt.policy)
+        agreed = received(wanted, wanted)
+        await peer.accept(wanted)
+        with within(attempt.timeouts.handshake, "ICE and DTLS not through in time"):
+            await peer.connected.wait()
+        with within(attempt.timeouts.read, _silence(attempt)):
+            await peer.media.wait()
+        client = Client("publisher", "whep", attempt.scope, endpoint=peer, url=attempt.shown)
+        async with (
+            attempt.registry.publish(attempt.key, client, takeover=False) as publication,
+            trio.open_nursery() as nursery,
+        ):
+            attempt.enter("running")
+            nursery.start_soon(_watch, attempt, peer, name="silence")
+            with attempt.meter.counting(lambda: peer.numbers().bytes_in):
+                await publish(peer, agreed, publication, beat, ReceivePolicy())
     raise OutboundEnded(peer.scope.reason or "the source has ended")
 
 
 async def _watch(attempt: Attempt[U], peer: AioPeer) -> None:
     """A source that falls silent is dialled anew."""
     patience = attempt.timeouts.read
-    while (left := peer.last_media + patience - trio.current_time()) > 0:
+    while (left := peer.last_media + patience - trio.current_time()) > 0:  # noqa: ASYNC110
         await trio.sleep(left)
     raise OutboundEnded(_silence(attempt))
 

@@ -22,16 +22,20 @@ from livetrio.packet import Codec, Kind
 from livetrio.webrtc.negotiation_codecs import receive_codecs
 from livetrio.webrtc.negotiation_words import Agreed, Media, NotAcceptable, Policy, Remote
 from livetrio.wire.sdp.attributes import directions, extmaps, repair_ssrcs, ssrcs
-from livetrio.wire.sdp.session import parse_sdp
+from livetrio.wire.sdp.session import MediaDescription, SessionDescription, parse_sdp
+from livetrio.wire.sdp.transport import bundle
 
-__all__ = ["CODECS", "POLICY", "candidate_allowed", "cleaned", "received", "reading"]
+__all__ = ["CODECS", "POLICY", "candidate_allowed", "cleaned", "reading", "received", "restored"]
 
 POLICY: Final = Policy(video=(Codec.H264, Codec.VP8), send_extensions=frozenset())
 """What aiortc can packetise and depacketise."""
 CODECS: Final = {Kind.VIDEO: POLICY.video, Kind.AUDIO: POLICY.audio}
 _MAX_CANDIDATES: Final = 32
 """Of a description: each is paired with each of ours, and checked."""
-_DROPPED: Final = frozenset({"candidate", "end-of-candidates", "rid", "simulcast"})
+_TRANSPORT: Final = ("ice-ufrag", "ice-pwd", "fingerprint", "setup")
+_DROPPED: Final = frozenset(
+    {*_TRANSPORT, "candidate", "end-of-candidates", "rid", "simulcast", "bundle-only"}
+)
 _KINDS: Final = {"audio": Kind.AUDIO, "video": Kind.VIDEO}
 
 _FAULTS: Final = (
@@ -62,28 +66,68 @@ def cleaned(text: str, addresses: AddressPolicy = AddressPolicy.ANY) -> str:
 
     Candidates of TCP, with host names (mDNS ones too) or outside of the policy are left out: a
     peer that is behind one of them is found by the checks that it sends itself. So are the
-    words of simulcast, which aiortc cannot read.
+    words of simulcast, which aiortc cannot read, and the m-lines of data channels.
 
     Raises:
         RemoteProtocolError: it cannot be read.
-        NotAcceptable: it asks for a data channel.
     """
     session = parse_sdp(text)
-    if any(line.media not in _KINDS for line in session.media):
-        raise NotAcceptable("this engine has audio and video only, no data channels")
     sections = (session, *session.media)
     values = [value for section in sections for value in section.values("candidate")]
     allowed = [value for value in dict.fromkeys(values) if candidate_allowed(value, addresses)]
     complete = any(section.has("end-of-candidates") for section in sections)
+    shared = _transport(session)
+    left = {line.mid for line in session.media if not _is_live(line)}
+    session.media = [line for line in session.media if _is_live(line)]
+    session.attributes = [
+        (name, " ".join(word for word in value.split() if word not in left))
+        if name == "group"
+        else (name, value)
+        for name, value in session.attributes
+    ]
     for section in sections:
         section.attributes = [pair for pair in section.attributes if pair[0] not in _DROPPED]
     for line in session.media:
-        # On each m-line: of those that share a transport aiortc listens to the last only.
+        # On each m-line: aiortc does not look at the first for what they share (RFC 9143 7.1),
+        # and of the candidates it takes those of the last.
+        line.port = line.port or 9  # bundle-only (RFC 9143 section 6)
+        line.attributes += shared
         for value in allowed[:_MAX_CANDIDATES]:
             line.add("candidate", value)
         if complete and allowed:
             line.add("end-of-candidates")
     return session.build()
+
+
+def _transport(session: SessionDescription) -> list[tuple[str, str]]:
+    """The attributes of the one transport: of the bundle's first m-line, or of the session."""
+    grouped = bundle(session)
+    tagged = [line for mid in grouped for line in session.media if line.mid == mid]
+    found: list[tuple[str, str]] = []
+    for name in _TRANSPORT:
+        values = (list(part.values(name)) for part in (*tagged, *session.media, session))
+        found += [(name, value) for value in next(filter(None, values), [])]
+    return found
+
+
+def restored(answer: str, offer: str) -> str:
+    """aiortc's answer to a cleaned offer as an answer to the offer itself: the m-lines that it
+    was not shown are in it, rejected."""
+    session, theirs = parse_sdp(answer), parse_sdp(offer)
+    lines = iter(session.media)
+    session.media = [next(lines) if _is_live(line) else _rejected(line) for line in theirs.media]
+    return session.build()
+
+
+def _is_live(line: MediaDescription) -> bool:
+    return line.media in _KINDS and (line.port != 0 or line.has("bundle-only"))
+
+
+def _rejected(line: MediaDescription) -> MediaDescription:
+    rejected = MediaDescription([], line.media, 0, line.protocol, list(line.formats))
+    if line.mid:
+        rejected.add("mid", line.mid)
+    return rejected
 
 
 def candidate_allowed(value: str, addresses: AddressPolicy = AddressPolicy.ANY) -> bool:

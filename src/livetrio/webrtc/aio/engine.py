@@ -13,13 +13,21 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from livetrio.errors import RefusalCode, Refused
 from livetrio.media.client import Numbers
 from livetrio.media.edition import Edition
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.beat import Beat
 from livetrio.net.guard import guarded
 from livetrio.net.scope import Scope
-from livetrio.webrtc.aio.descriptions import CODECS, POLICY, candidate_allowed, cleaned, received
+from livetrio.webrtc.aio.descriptions import (
+    CODECS,
+    POLICY,
+    candidate_allowed,
+    cleaned,
+    received,
+    restored,
+)
 from livetrio.webrtc.aio.peer import AioPeer, Seat, open_aio_peer
 from livetrio.webrtc.aio.servers import ice_servers
 from livetrio.webrtc.aio.track_feed import TrackFeed
@@ -42,14 +50,22 @@ class AiortcEngine:
     name = "aiortc"
 
     def __init__(
-        self, beat: Beat, turn: Turn | None = None, *, key_frame_interval: float = 2.0
+        self,
+        beat: Beat,
+        turn: Turn | None = None,
+        *,
+        key_frame_interval: float = 2.0,
+        max_peers: int = 200,
     ) -> None:
         """
         Args:
             beat: for feedback to publishers.
             turn: STUN and TURN servers that we may ask ourselves; None: none.
             key_frame_interval: as `GatewayEngine`.
+            max_peers: publishers and viewers together; each costs as much as a dozen of the
+                gateway's.
         """
+        self._places = max_peers
         self._beat = beat
         self._turn = turn
         self._receiving = ReceivePolicy(key_frame_interval=key_frame_interval)
@@ -60,9 +76,10 @@ class AiortcEngine:
         wanted = cleaned(offer)
         medias = agree_publish(wanted, POLICY).media
         seats = [Seat(media.kind, CODECS[media.kind]) for media in medias]
-        async with open_aio_peer(name, await ice_servers(self._turn)) as peer:
+        async with self._peer(name) as peer:
             description = await peer.answer(wanted, seats)
             agreed = received(description, wanted)
+            description = restored(description, offer)
             yield _Receiving(peer, description, agreed, self._beat, self._receiving)
 
     @asynccontextmanager
@@ -78,13 +95,24 @@ class AiortcEngine:
     ) -> AsyncIterator[_Sending]:
         """As `Engine.send`."""
         feed = TrackFeed(stream, edition, selection)
-        async with open_aio_peer(name, await ice_servers(self._turn)) as peer:
+        async with self._peer(name) as peer:
             if offer is None:
                 description = await peer.offer(to_offer(feed))
             else:
                 wanted = cleaned(offer)
-                description = await peer.answer(wanted, _to_answer(wanted, feed))
+                description = restored(await peer.answer(wanted, _to_answer(wanted, feed)), offer)
             yield _Sending(peer, description, feed)
+
+    @asynccontextmanager
+    async def _peer(self, name: str) -> AsyncIterator[AioPeer]:
+        if not self._places:
+            raise Refused(RefusalCode.UNAVAILABLE, "no room for one more WebRTC peer")
+        self._places -= 1
+        try:
+            async with open_aio_peer(name, await ice_servers(self._turn)) as peer:
+                yield peer
+        finally:
+            self._places += 1
 
 
 class _AiortcLink:
@@ -217,4 +245,4 @@ def _to_answer(offer: str, feed: TrackFeed) -> list[Seat]:
 
 
 def _mids(text: str) -> list[str]:
-    return [line.mid for line in parse_sdp(text).media]
+    return [line.mid for line in parse_sdp(text).media if line.port]
