@@ -27,6 +27,8 @@ from livetrio.control.operator import operator_app
 from livetrio.control.public import public_app
 from livetrio.control.recordings import RecordingsApi
 from livetrio.control.serve import serve_app
+from livetrio.delivery.archive import Archive
+from livetrio.delivery.recordings import Recordings
 from livetrio.ingest.relay import open_relays
 from livetrio.ingest.relay_attempt import Timeouts
 from livetrio.ingest.static_push import push_statically
@@ -97,19 +99,20 @@ async def serve(
             trio.open_nursery() as services,
         ):
             ready = False
-            context = _control_context(config, node, listeners, lambda: ready)
+            context = _control_context(config, node, listeners, recordings, lambda: ready)
             services.start_soon(context.gauges.run, name="gauges")
             services.start_soon(recordings.run, name="recordings")
+            archive = Archive(recordings, node.registry)
             targets = {name: app.static_push for name, app in config.apps.items()}
             services.start_soon(
                 push_statically, node.registry, node.relays, targets, name="static push"
             )
             operations = [
-                *RecordingsApi(context, recordings).operations(),
+                *RecordingsApi(context, recordings, archive).operations(),
                 *messaging.operations,
             ]
             handlers: dict[str, Serve] = {
-                **serve_streams(config, node, services, listeners),
+                **serve_streams(config, node, services, listeners, archive),
                 **messaging.handlers,
                 "web": partial(
                     serve_app, public_app(context, gateway, turn=bool(config.turn.urls))
@@ -184,7 +187,11 @@ async def _foundations(config: Config, listeners: Mapping[str, Listener]) -> Asy
 
 
 def _control_context(
-    config: Config, node: Node, listeners: Mapping[str, Listener], ready: Callable[[], bool]
+    config: Config,
+    node: Node,
+    listeners: Mapping[str, Listener],
+    recordings: Recordings,
+    ready: Callable[[], bool],
 ) -> ControlContext:
     return ControlContext(
         root=node.root,
@@ -192,6 +199,7 @@ def _control_context(
         keys=node.keys,
         relays=node.relays,
         gauges=Gauges(node.registry),
+        recorded=recordings.counts,
         config=config.control,
         access=config.access,
         apps=config.apps,

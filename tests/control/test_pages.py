@@ -16,6 +16,7 @@ from livetrio.control.public import public_app
 HTML = sorted(STATIC.rglob("*.html"))
 SCRIPTS = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
 PAGES = [(operator_app, "/console/"), (operator_app, "/docs"), (public_app, "/"),
+         (public_app, "/publish"),
          (public_app, "/player?stream=live%2Fmovie")]  # fmt: skip
 
 
@@ -50,11 +51,25 @@ async def test_the_player_may_fetch_media_from_its_own_host_only(host: str, sour
         assert f"connect-src 'self' {sources}; " in response.headers["Content-Security-Policy"]
 
 
-async def test_media_over_tls_are_allowed_as_such() -> None:
-    async with control(bound={"httpflv": Bound(7443, tls=True)}) as parts:
+async def test_media_over_tls_are_allowed_as_such_and_from_every_port_that_has_them() -> None:
+    bound = {"httpflv": Bound(7443, tls=True), "hls": Bound(7002)}
+    async with control(bound=bound) as parts:
         client = public_app(parts.context).test_client()
         response = await client.get("/", headers={"Host": "h"})
-        assert "https://h:7443 wss://h:7443" in response.headers["Content-Security-Policy"]
+        policy = response.headers["Content-Security-Policy"]
+        assert "https://h:7443 wss://h:7443 http://h:7002 ws://h:7002" in policy
+
+
+async def test_the_player_may_talk_to_the_port_of_messaging_and_is_told_it() -> None:
+    async with control(bound={"im": Bound(3102)}) as parts:
+        client = public_app(parts.context).test_client()
+        response = await client.get("/", headers={"Host": "h"})
+        assert (
+            "connect-src 'self' http://h:3102 ws://h:3102;"
+            in (response.headers["Content-Security-Policy"])
+        )
+        told = await body_of(await client.get("/v1/public/streams"))
+        assert told["ports"] == {"im": {"port": 3102, "tls": False}}
 
 
 async def test_the_public_list_tells_no_addresses() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +35,11 @@ FLAGS = (
 STATE = """
 const v = document.querySelector(arguments[0]);
 const q = v ? v.getVideoPlaybackQuality() : null;
+// of a MediaStream Chromium counts no bytes, but says whether sound flows
+const sounds = (stream) => stream.getAudioTracks().filter((track) => !track.muted).length;
 return v && {time: v.currentTime, width: v.videoWidth, height: v.videoHeight,
-  frames: q.totalVideoFrames, audio: v.webkitAudioDecodedByteCount, paused: v.paused,
+  frames: q.totalVideoFrames,
+  audio: v.srcObject ? sounds(v.srcObject) : v.webkitAudioDecodedByteCount, paused: v.paused,
   error: v.error && v.error.message};
 """
 
@@ -53,7 +56,7 @@ class Playback:
     frames: int
     """Decoded pictures, ever."""
     audio: int
-    """Decoded bytes of sound, ever (Chromium's own counter)."""
+    """Decoded bytes of sound, ever (Chromium's own counter); of a MediaStream: tracks that flow."""
     paused: bool
     error: str | None
 
@@ -68,9 +71,26 @@ class Browser:
         """Load a page and wait for its load event."""
         await trio.to_thread.run_sync(self._driver.get, url)
 
+    async def prepare(self, script: str) -> None:
+        """Run a script in every page from now on, before the page's own."""
+        command = "Page.addScriptToEvaluateOnNewDocument"
+        await trio.to_thread.run_sync(self._driver.execute_cdp_cmd, command, {"source": script})
+
     async def js(self, script: str, *args: object) -> Any:
         """Run a function body in the page; what it returns, as JSON has it."""
         return await trio.to_thread.run_sync(self._driver.execute_script, script, *args)
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], *, deadline: float = 30) -> None:
+        """Wait until something is so in the page; AssertionError if it is not in time."""
+        with trio.move_on_after(deadline):
+            while not await holds():  # noqa: ASYNC110 - a page sets no trio.Event
+                await trio.sleep(0.1)
+            return
+        raise AssertionError("it never became so")
+
+    async def cdp(self, command: str, **parameters: object) -> Any:
+        """A command of the DevTools protocol: "Network.emulateNetworkConditions" ..."""
+        return await trio.to_thread.run_sync(self._driver.execute_cdp_cmd, command, parameters)
 
     async def title(self) -> str:
         return str(await self.js("return document.title"))

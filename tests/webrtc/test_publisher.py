@@ -191,8 +191,41 @@ async def test_a_key_frame_does_not_wait_behind_holes_before_it(autojump_clock):
         assert waited < 30  # hundredths of a second; the holes' own patience is 100
 
 
+async def test_sound_waits_for_the_first_picture_so_that_a_stream_begins_with_both(
+    autojump_clock,
+):
+    async with publishing() as rig:
+        video, audio = camera(), microphone()
+        rig.peer.receive(audio.frame([b"\xfc\x00"], 960))
+        await trio.sleep(2.9)
+        rig.peer.receive(audio.frame([b"\xfc\x01"], 960))
+        assert rig.packets() == []
+        rig.peer.receive(picture(video, key=True))
+        rig.peer.receive(audio.frame([b"\xfc\x02"], 960))
+        got = rig.packets()
+        assert [(p.track.kind, p.config) for p in got] == [
+            (Kind.AUDIO, True),
+            (Kind.AUDIO, False),
+            (Kind.VIDEO, True),
+            (Kind.VIDEO, False),
+            (Kind.AUDIO, False),
+        ]
+        assert [p.data for p in got if p.track.kind is Kind.AUDIO][1:] == [b"\xfc\x01", b"\xfc\x02"]
+
+
+async def test_sound_does_not_wait_for_a_camera_that_is_off_for_longer_than_three_seconds(
+    autojump_clock,
+):
+    async with publishing() as rig:
+        audio = microphone()
+        rig.peer.receive(audio.frame([b"\xfc\x00"], 960))
+        await trio.sleep(3)
+        rig.peer.receive(audio.frame([b"\xfc\x01"], 960))
+        assert [p.data for p in rig.frames(Kind.AUDIO)] == [b"\xfc\x01"]
+
+
 async def test_sound_that_cannot_be_asked_for_waits_only_for_a_reordering(autojump_clock):
-    async with publishing(policy=NO_WISHES) as rig:
+    async with publishing(audio_media(), policy=NO_WISHES) as rig:
         audio = microphone()
         rig.peer.receive(audio.frame([b"\xfc\x00"], 960))
         audio.frame([b"\xfc\x01"], 960)
@@ -430,15 +463,15 @@ async def test_two_cameras_and_two_microphones_are_four_tracks(autojump_clock):
         video_media(mid="d", ssrcs=(31,)),
     ]
     async with publishing(*medias) as rig:
-        rig.peer.receive(RtpSource(1, OPUS, mid="a").frame([b"\xfc\x01"]))
-        rig.peer.receive(RtpSource(2, OPUS, mid="b").frame([b"\xfc\x01"]))
         rig.peer.receive(picture(RtpSource(30, H264, mid="c"), key=True))
         rig.peer.receive(picture(RtpSource(31, H264), key=True))
+        rig.peer.receive(RtpSource(1, OPUS, mid="a").frame([b"\xfc\x01"]))
+        rig.peer.receive(RtpSource(2, OPUS, mid="b").frame([b"\xfc\x01"]))
         assert [(t.kind, t.id) for t in rig.publication.stream.tracks] == [
-            (Kind.AUDIO, 0),
-            (Kind.AUDIO, 1),
             (Kind.VIDEO, 0),
             (Kind.VIDEO, 1),
+            (Kind.AUDIO, 0),
+            (Kind.AUDIO, 1),
         ]
 
 

@@ -352,6 +352,36 @@ def test_a_picture_stays_where_it_is_until_the_sound_has_a_report_too():
     assert picture.time(90_000, 1.1) == 1_100_000
 
 
+@pytest.mark.parametrize("ppm", [100, -100, 500])
+def test_a_clock_that_drifts_stays_by_its_arrival_and_never_jumps(ppm: int):
+    """20 hours; uncorrected, 100 ppm are 7 seconds, over the bound from which clocks jump."""
+    clock = SenderClock()
+    sound, picture = clock.track(48_000, audio=True), clock.track(90_000, audio=False)
+    dice = random.Random(5)
+    last = -1
+    for second in range(72_000):
+        jitter = dice.random() * 0.08 if second else 0.0
+        ticks = second * (1 + ppm / 1_000_000)
+        heard = sound.time(round(ticks * 48_000) & 0xFFFF_FFFF, second + jitter)
+        shown = picture.time(round(ticks * 90_000) & 0xFFFF_FFFF, second + jitter)
+        if second == 1:
+            sound.report(ntp(ticks), 48_000)
+            picture.report(ntp(ticks), 90_000)
+        assert abs(heard - second * 1_000_000) < 150_000
+        assert abs(shown - heard) < 20_000  # lip sync
+        assert 990_000 < heard - last < 1_010_000 or second == 0
+        last = heard
+    assert sound.jumps == picture.jumps == 0
+
+
+def test_a_network_that_comes_and_goes_moves_sound_by_less_than_is_heard():
+    sound = SenderClock().track(48_000, audio=True)
+    for frame in range(50 * 120):
+        queued = 0.5 if 1_000 < frame < 3_000 else 0.0  # 40 s of a full buffer
+        sound.time(960 * frame, frame / 50 + queued)
+    assert abs(sound.time(960 * 6_000, 120.0) - 120_000_000) < 45_000
+
+
 def test_a_clock_that_jumps_is_placed_by_arrival_anew():
     track = SenderClock().track(90_000, audio=False)
     track.time(0, 0.0)

@@ -12,6 +12,8 @@ from kit.logs import lines
 from kit.packets import VIDEO, audio, config, gop, video
 
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
+from livetrio.media.edition import Edition
+from livetrio.media.ring import Ring
 from livetrio.net.scope import tree
 from livetrio.packet import Codec, Kind, StreamKey, Track
 from livetrio.webrtc.caps import PendingCaps
@@ -185,6 +187,33 @@ class TestPlaying:
         async with stage() as on, publishing(on.parts):
             await on.sessions.play(replace(PLAY, query={"video": "h264"}), OFFER, Selection())
             assert on.renditions.opened == [(Codec.OPUS, "h264")]
+
+    async def test_a_rendition_is_waited_for_until_it_has_what_its_stream_has(
+        self, autojump_clock
+    ) -> None:
+        async with stage() as on, publishing(on.parts) as publication:
+            stream, scope = publication.stream, publication.stream.scope
+            made = Edition(stream.key, scope, Ring(stream.ring.limits), stream.pacer)
+            on.renditions.made = made
+            made.accept([audio(0), audio(2_000)])  # sound passes while the encoder starts
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(on.sessions.play, PLAY, OFFER, Selection())
+                await trio.sleep(9)
+                assert on.engine.links == []
+                made.accept([config(VIDEO), video(0, key=True)])
+            assert on.link.edition is made
+
+    async def test_a_rendition_without_pictures_is_refused_and_no_answer_without_them_given(
+        self, autojump_clock
+    ) -> None:
+        async with stage() as on, publishing(on.parts) as publication:
+            stream, scope = publication.stream, publication.stream.scope
+            on.renditions.made = Edition(stream.key, scope, Ring(stream.ring.limits), stream.pacer)
+            on.renditions.made.accept([audio(0), audio(2_000)])
+            refusal = await refused(on.sessions.play(PLAY, OFFER, Selection()))
+            assert refusal.code is RefusalCode.UNAVAILABLE
+            assert "the video rendition" in refusal.reason
+            assert on.engine.links == []
 
     async def test_a_refused_rendition_is_told_before_the_answer(self, autojump_clock) -> None:
         async with stage() as on, publishing(on.parts):

@@ -157,6 +157,17 @@ def test_garbage_is_refused_in_silence(profile, garbage):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("size", [1_400, 1_501, 2_048])
+def test_what_is_too_long_for_the_library_is_refused_in_silence(profile, size):
+    sealer, opener = pair(profile)
+    assert opener.open_rtp(rtp(1, bytes(size))) is None
+    rtcp = b"\x80\xc9" + bytes(size)
+    assert opener.open_rtcp(rtcp[:-14] + b"\x80" + rtcp[-13:]) is None
+    run = Run([rtp(1, bytes(size)), rtp(2)], [1, 2])
+    assert rtp(2) in {opener.open_rtp(data) for data in sealed(sealer, run)}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_what_a_newcomer_was_never_sent_is_kept_back(profile):
     sealer, _ = pair(profile)
     assert len(sealed(sealer, run_of(3 << 16, 2))) == 2

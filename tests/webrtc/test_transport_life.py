@@ -69,6 +69,30 @@ async def test_whoever_never_finishes_ice_or_dtls_is_gone_in_ten_seconds(autojum
         assert trio.current_time() - begun < 24
 
 
+async def test_a_newcomer_among_settled_peers_is_looked_after_at_once(autojump_clock):
+    """The ticker sleeps for a second while nobody shakes hands; a lost flight waits a fifth."""
+    patiently(autojump_clock)
+    async with transport() as gateway, AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        old = await enter(gateway.open_peer(remote_of(), name="old"))
+        settled = await enter(ice_client(old.local, address_of(gateway)))
+        await settled.connect()
+        await heard_from(old, settled)
+        await trio.sleep(10.05)  # just after a look
+        peer = await enter(gateway.open_peer(remote_of(), name="new"))
+        client = await enter(ice_client(peer.local, address_of(gateway)))
+        await client.check()
+        for datagram in client.step():
+            client.send(datagram)
+        await client.receive()  # the server's flight, lost
+        begun = trio.current_time()
+        with trio.move_on_after(0.03):
+            while True:
+                await client.receive()
+        await client.receive()  # repeated
+        assert trio.current_time() - begun < 0.5
+
+
 async def test_a_peer_that_falls_silent_is_gone_after_its_timeout(autojump_clock):
     patiently(autojump_clock)
     async with transport(peer_timeout=30.0) as gateway:
@@ -96,7 +120,7 @@ async def test_media_follow_a_peer_to_its_new_port():
         before = peer.address
         client.move()
         client.send_rtp(rtp(1))  # not yet validated: nobody's
-        await client.check()
+        await client.prove()
         assert peer.address != before
         assert peer.send_run(run_of(5, 2))
         assert [await client.receive_rtp() for _ in range(2)] == run_of(5, 2).packets
@@ -117,7 +141,7 @@ async def test_a_check_that_nominates_nothing_moves_only_a_silent_peer(autojump_
         await client.check(use_candidate=False)
         assert peer.address == before
         await trio.sleep(6)
-        await client.check(use_candidate=False)
+        await client.prove(use_candidate=False)
         assert peer.address != before
 
 
@@ -192,7 +216,9 @@ async def test_peers_are_capped_in_all_and_by_address():
         await enter(gateway.open_peer(remote_of(), name="1", ip="192.0.2.1"))
         with pytest.raises(Refused, match="from this address"):
             await enter(gateway.open_peer(remote_of(), name="2", ip="192.0.2.1"))
-        await enter(gateway.open_peer(remote_of(), name="2", ip="192.0.2.2"))
+        await enter(gateway.open_peer(remote_of(), name="2", ip="2001:db8::1"))
+        with pytest.raises(Refused, match="from this address"):  # a customer has a whole /64
+            await enter(gateway.open_peer(remote_of(), name="2", ip="2001:db8::2"))
         await enter(gateway.open_peer(remote_of(), name="3"))
         with pytest.raises(Refused, match="too many WebRTC peers"):
             await enter(gateway.open_peer(remote_of(), name="4"))
@@ -227,7 +253,7 @@ async def test_bad_weather_delays_the_handshake_and_loses_media_and_no_more(auto
         relay.weather = Weather(0, 0, 0)
         relay.rebind()
         client.media.clear()
-        await client.check()
+        await client.prove()
         peer.send_run(run_of(1000))
         assert await client.receive_rtp() == run_of(1000).packets[0]
 

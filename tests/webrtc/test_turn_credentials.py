@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import socket
+import time
+from dataclasses import replace
 
 import pytest
 import trio
@@ -13,6 +15,7 @@ from kit.control import body_of, publishing
 from kit.fake_engine import OFFER, stage
 
 from livetrio.config import JwtConfig, TurnConfig
+from livetrio.errors import Refused
 from livetrio.webrtc.turn import Turn
 
 CONFIG = TurnConfig(
@@ -22,12 +25,39 @@ URL = "/v1/turn?app=keyed&stream=room"
 
 
 def test_the_password_is_what_coturn_computes_from_name_and_secret() -> None:
-    grant = Turn(CONFIG, clock=lambda: 1_700_000_000.0).grant("192.0.2.1")
+    grant = Turn(CONFIG, clock=lambda: 1_700_000_000.0).grant("192.0.2.1", proven=True)
     wanted = hmac.new(b"s", grant.username.encode(), hashlib.sha1).digest()
     assert base64.b64decode(grant.password) == wanted
     expiry = int(grant.username.partition(":")[0])
     assert expiry - 1_700_000_000 == grant.ttl
-    assert 800 <= grant.ttl <= 900
+    assert 700 <= grant.ttl <= 800
+
+
+@pytest.mark.parametrize("now", [1_700_000_000.0, 1_700_000_001.5, 1_700_000_099.9])
+def test_what_is_configured_is_the_longest_life_and_a_viewers_is_short(now) -> None:
+    turn = Turn(replace(CONFIG, ttl=86_400, viewer_ttl=600), clock=lambda: now)
+    for proven, most in ((True, 86_400), (False, 600)):
+        grant = turn.grant("192.0.2.1", proven=proven)
+        assert int(grant.username.partition(":")[0]) <= now + most
+        assert most * 7 / 8 - 1 <= grant.ttl <= most
+
+
+def test_viewers_are_given_none_where_so_configured_but_stun_servers_are_for_all() -> None:
+    turn = Turn(replace(CONFIG, viewers=False))
+    with pytest.raises(Refused):
+        turn.grant("192.0.2.1", proven=False)
+    assert [server.url for server in turn.servers("192.0.2.1", proven=False)] == [CONFIG.urls[1]]
+    assert len(turn.servers("192.0.2.1", proven=True)) == 2
+
+
+def test_one_ipv6_line_has_one_name() -> None:
+    turn = Turn(CONFIG, clock=lambda: 1_700_000_000.0)
+    names = {
+        turn.grant(address, proven=False).username
+        for address in ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:0:1::")
+    }
+    assert len(names) == 1
+    assert turn.grant("2001:db8:0:1::1", proven=False).username not in names
 
 
 def test_a_caller_keeps_its_name_for_a_while_so_that_quotas_count() -> None:
@@ -35,24 +65,24 @@ def test_a_caller_keeps_its_name_for_a_while_so_that_quotas_count() -> None:
     turn = Turn(CONFIG, clock=lambda: now)
     names = set()
     for now in range(1_700_000_000, 1_700_000_080, 10):  # noqa: B007 - the clock
-        names.add(turn.grant("192.0.2.1").username)
+        names.add(turn.grant("192.0.2.1", proven=True).username)
     assert len(names) <= 2
-    assert turn.grant("192.0.2.2").username not in names
+    assert turn.grant("192.0.2.2", proven=True).username not in names
 
 
 def test_the_name_does_not_tell_the_address() -> None:
-    assert "192.0.2.1" not in Turn(CONFIG).grant("192.0.2.1").username
+    assert "192.0.2.1" not in Turn(CONFIG).grant("192.0.2.1", proven=True).username
 
 
 def test_stun_servers_take_no_credentials() -> None:
-    turn, stun = Turn(CONFIG).servers("192.0.2.1")
+    turn, stun = Turn(CONFIG).servers("192.0.2.1", proven=True)
     assert (turn.url, bool(turn.username), bool(turn.credential)) == (CONFIG.urls[0], True, True)
     assert stun.link == '<stuns:turn.example.com>; rel="ice-server"'
 
 
 def test_nothing_configured_is_nothing_told() -> None:
     assert not Turn(TurnConfig())
-    assert list(Turn(TurnConfig()).servers("192.0.2.1")) == []
+    assert list(Turn(TurnConfig()).servers("192.0.2.1", proven=True)) == []
 
 
 async def ask(on, url=URL, token: str = ""):
@@ -70,6 +100,51 @@ async def test_who_may_publish_is_given_credentials() -> None:
         assert told["uris"] == list(CONFIG.urls)
         assert answer.headers["Cache-Control"] == "no-store"
         assert (await ask(on, token="wrong")).status_code == 401
+
+
+def life_of(link: str) -> float:
+    """Seconds, out of a Link header."""
+    return int(link.partition('username="')[2].partition(":")[0]) - time.time()
+
+
+async def test_a_made_up_token_proves_nothing_where_the_app_wants_no_key() -> None:
+    config = replace(CONFIG, ttl=86_400, viewer_ttl=600)
+    async with stage(turn=config) as on:
+        client = on.app.test_client()
+        url = "/live/movie/whip"
+        headers = {"Authorization": "Bearer made-up", "Content-Type": "application/sdp"}
+        asked = await client.options(url, headers=headers)
+        assert "Link" not in asked.headers
+        assert (await ask(on, "/v1/turn?app=live&stream=movie", "made-up")).status_code == 401
+        created = await client.post(url, data=OFFER, headers=headers)
+        assert created.status_code == 201
+        assert 500 < life_of(created.headers["Link"]) <= 600
+
+
+async def test_who_showed_its_stream_key_is_told_before_and_after_its_offer() -> None:
+    config = replace(CONFIG, ttl=86_400, viewers=False)
+    async with stage(turn=config) as on:
+        on.keys.rooms["room"] = key = "k" * 48
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/sdp"}
+        client = on.app.test_client()
+        asked = await client.options("/keyed/room/whip", headers=headers)
+        created = await client.post("/keyed/room/whip", data=OFFER, headers=headers)
+        for answer in (asked, created):
+            assert 70_000 < life_of(answer.headers["Link"]) <= 86_400
+
+
+async def test_without_credentials_for_viewers_an_answer_names_stun_alone() -> None:
+    config = replace(CONFIG, viewers=False)
+    async with stage(turn=config) as on, publishing(on.parts):
+        for body in (OFFER, ""):
+            answer = await on.app.test_client().post(
+                "/live/movie/whep", data=body, headers={"Content-Type": "application/sdp"}
+            )
+            assert answer.status_code == 201
+            links = answer.headers.getlist("Link")
+            assert not any("turn:" in link for link in links)
+            assert any("stuns:" in link for link in links)
+        assert (await ask(on, "/v1/turn?app=live&stream=movie")).status_code == 401
 
 
 async def test_who_may_watch_a_live_stream_too_and_of_no_stream_nobody() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quart import request, send_from_directory
@@ -21,12 +21,12 @@ _VENDOR_AGE = 86_400
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 
 
-def add_pages(app: QuartTrio, pages: Mapping[str, str], media: Bound | None = None) -> list[str]:
+def add_pages(app: QuartTrio, pages: Mapping[str, str], media: Sequence[Bound] = ()) -> list[str]:
     """Serve pages and what they load; returns the endpoints' names.
 
     Args:
         pages: file below static/ by path.
-        media: where the pages fetch media, on the host they came from themselves.
+        media: ports that the pages fetch media from, on the host they came from themselves.
     """
 
     async def asset(path: str) -> Response:
@@ -83,24 +83,24 @@ async def _file(path: str) -> Response:
     return response
 
 
-def _policy(host: str, media: Bound | None) -> str:
+def _policy(host: str, media: Sequence[Bound]) -> str:
     """Content-Security-Policy: nothing inline, nothing from elsewhere but this node's media."""
     connect = "'self'"
-    if media is not None:
-        name = host.rpartition(":")[0] or host
-        if _PLAIN_NAME.fullmatch(name):
-            letter = "s" if media.tls else ""
-            at = f"{name}:{media.port}"
+    name = host.rpartition(":")[0] or host
+    if not _PLAIN_NAME.fullmatch(name):
+        connect += " http: https: ws: wss:" if media else ""  # CSP cannot name an IPv6 address
+    else:
+        for bound in media:
+            letter = "s" if bound.tls else ""
+            at = f"{name}:{bound.port}"
             connect += f" http{letter}://{at} ws{letter}://{at}"
-        else:
-            connect += " http: https: ws: wss:"  # CSP cannot name an IPv6 address
     return "; ".join(
         [
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data:",
-            "media-src 'self' blob:",
+            f"media-src {connect} blob:",  # iPhones fetch HLS by themselves
             f"connect-src {connect}",
             "base-uri 'none'",
             "form-action 'none'",

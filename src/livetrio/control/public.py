@@ -1,4 +1,5 @@
-"""The public face, on web_addr: one page that lists the live streams and plays one."""
+"""The public face, on web_addr: a page that lists the live streams and plays one, another that
+publishes from a browser, and what others put there: signalling, TURN credentials."""
 
 from __future__ import annotations
 
@@ -19,16 +20,24 @@ from livetrio.store.keys import is_key
 
 __all__ = ["public_app"]
 
-_WATCHED_ON = frozenset({"rtmp", "rtmps", "httpflv"})
+_WATCHED_ON = frozenset({"rtmp", "rtmps", "httpflv", "hls", "im"})
+_FETCHED_FROM = ("httpflv", "hls", "im")
+_WHEP = "/{app}/{name}/whep"
 
 
-def public_app(context: ControlContext, operations: Sequence[Operation] = ()) -> QuartTrio:
+def public_app(
+    context: ControlContext, operations: Sequence[Operation] = (), *, turn: bool = False
+) -> QuartTrio:
     """The application for web_addr. What it has itself changes nothing, so it asks for nothing.
 
-    operations: of others, who ask for what they need: signalling, TURN credentials.
+    Args:
+        context: of this node.
+        operations: of others, who ask for what they need: signalling, TURN credentials.
+        turn: does it pay to ask for those?
     """
     app = bare_app()
-    flv = context.bound.get("httpflv")
+    media = [context.bound[name] for name in _FETCHED_FROM if name in context.bound]
+    webrtc = any(operation.path == _WHEP for operation in operations)
     ports = {name: asdict(bound) for name, bound in context.bound.items() if name in _WATCHED_ON}
 
     async def streams() -> Response:
@@ -40,7 +49,9 @@ def public_app(context: ControlContext, operations: Sequence[Operation] = ()) ->
             if stream.publication is not None and not is_key(key.name)
         )
         chosen, about = paged(live)
-        answer = json_answer({**about, "ports": ports, "items": [public_view(s) for s in chosen]})
+        items = [public_view(stream) for stream in chosen]
+        told = {"ports": ports, "webrtc": webrtc, "turn": turn, "items": items}
+        answer = json_answer(about | told)
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
 
@@ -54,7 +65,8 @@ def public_app(context: ControlContext, operations: Sequence[Operation] = ()) ->
         parameters=PAGING,
     )
     register(app, [listing, *operations])
-    add_pages(app, {"/": "player/index.html", "/player": "player/index.html"}, flv)
+    player, publish = "player/index.html", "publish/index.html"
+    add_pages(app, {"/": player, "/player": player, "/publish": publish}, media)
 
     @app.after_request
     async def _after_request(response: Response) -> Response:

@@ -20,6 +20,7 @@ from livetrio.net.beat import Beat
 from livetrio.net.scope import Scope
 from livetrio.packet import Kind
 from livetrio.webrtc.congestion import ArrivalLog, RembEstimate
+from livetrio.webrtc.curtain import Curtain
 from livetrio.webrtc.negotiation_words import Agreed, Media
 from livetrio.webrtc.outlet import Outlet
 from livetrio.webrtc.receive_track import ReceivePolicy, ReceiveStatistics, ReceiveTrack
@@ -107,6 +108,7 @@ class Publisher:
         self._beat = beat
         self._policy = policy or ReceivePolicy()
         self._clock = SenderClock()
+        self._curtain = Curtain(agreed)
         self._sources = Sources(agreed, self._make_track)
         self._ssrc = secrets.randbits(31) + 1
         self._prefix = _introduction(self._ssrc)
@@ -185,7 +187,7 @@ class Publisher:
     def _receive_rtcp(self, compound: bytes) -> None:
         now = trio.current_time()
         try:
-            words = parse_rtcp(compound)
+            words = parse_rtcp(compound, transport=False)
         except RemoteProtocolError as error:
             self._bad(str(error))
             return
@@ -219,10 +221,10 @@ class Publisher:
 
         def deliver(track: ReceiveTrack, frame: Frame, time: int, now: float) -> None:
             packets = outlet.packets(track.codec.codec, frame, time, now)
-            if packets:
-                self._publication.publish(packets)
-            else:
+            if not packets:
                 track.wish.want()
+            elif ready := self._curtain.passed(packets, now):
+                self._publication.publish(ready)
 
         log.debug("source", peer=self._peer.scope.name, ssrc=ssrc, mid=media.mid, rid=rid)
         return ReceiveTrack(ssrc, media, rid, clock, deliver, self._policy, now)

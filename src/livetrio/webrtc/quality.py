@@ -18,10 +18,11 @@ _HEAVY_LOSS: Final = 0.15
 """Smoothed share of packets lost from which the path is taken to be full. Below, NACKs mend it:
 Wi-Fi loses a few percent at any bitrate."""
 _LIGHT_LOSS: Final = 0.04
-_HALF: Final = 0.5
 _RUIN: Final = 0.3
-"""Share of the bitrate, and of packets lost, that leave a picture not worth sending: from the
-cheapest layer there is only the step down to key frames."""
+"""Share of packets lost that leaves a picture not worth sending: from the cheapest layer there is
+only the step down to key frames. No estimate leads to it: receivers estimate from timestamps, so
+that a publisher's jitter looks like a full path to all its viewers, and of a path that is too
+narrow by half the losses tell soon enough."""
 _PATIENCE: Final = 2.0
 """Seconds of trouble before going down: a key frame alone looks like a burst of congestion."""
 _FIRST_WAIT: Final = 5.0
@@ -61,7 +62,7 @@ class Quality:
         choice = min(self._choice, last)
         rate = rates[choice] if choice < last else 0.0
         cheapest = not any(rates[choice + 1 :])
-        short = estimate is not None and estimate < (_HALF if cheapest else _ENOUGH) * rate
+        short = not cheapest and estimate is not None and estimate < _ENOUGH * rate
         if short or loss > (_RUIN if cheapest else _HEAVY_LOSS):
             self._calm_since = now
             if self._trouble_since is None:

@@ -2,19 +2,22 @@
 
 import { copyText, el, kbits, path, show } from "/assets/shared/dom.js";
 import { addSwitches, t, translate } from "/assets/shared/i18n.js";
-import { Player } from "/assets/player/player.js";
+import { Chat } from "/assets/player/chat.js";
+import { Fallback } from "/assets/player/fallback.js";
+import { addresses, ways } from "/assets/player/ways.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH = 3000; // milliseconds
 
 let chosen = fromAddress();
-let ports = {};
+let server = { ports: {}, webrtc: false, turn: false };
 let streams = [];
 let known = "";
 
 translate();
 addSwitches($("switches"));
-const player = new Player($("video"), showState);
+const player = new Fallback($("video"), showState);
+const chat = new Chat($("chat"), $("screen"));
 
 function fromAddress() {
   const [app, ...name] = (new URLSearchParams(location.search).get("stream") ?? "").split("/");
@@ -24,35 +27,25 @@ function fromAddress() {
 const same = (a, b) => a && b && a.app === b.app && a.name === b.name;
 const title = (stream) => `${stream.app}/${stream.name}`;
 
-function flvUrl(stream, transport) {
-  const { port, tls } = ports.httpflv;
-  const scheme = transport === "ws" ? (tls ? "wss" : "ws") : tls ? "https" : "http";
-  return `${scheme}://${location.hostname}:${port}/${path(stream.app, stream.name)}.flv`;
-}
-
-function rtmpUrl(stream) {
-  const bound = ports.rtmp ?? ports.rtmps;
-  if (!bound) return null;
-  const scheme = bound.tls ? "rtmps" : "rtmp";
-  const port = !bound.tls && bound.port === 1935 ? "" : `:${bound.port}`;
-  return `${scheme}://${location.hostname}${port}/${path(stream.app, stream.name)}`;
-}
-
-function showState(state) {
-  const texts = { connecting: t("player.connecting"), away: t("player.retry"), playing: "" };
+function showState(state, way) {
+  const texts = {
+    connecting: t("player.connecting"), away: t("player.retry"), playing: "",
+    unsupported: t("player.unsupported"),
+  };
   if (state === "blocked") {
     show($("veil"), el("button", { onclick: () => player.resume() }, t("player.start")));
   } else {
     show($("veil"), texts[state] ? el("p", {}, texts[state]) : null);
   }
+  $("way").hidden = state !== "playing";
+  $("way").textContent = way?.label ?? "";
   $("controls").hidden = !chosen;
 }
 
-function hindrance() {
-  if (!Player.supported()) return t("player.unsupported");
-  if (!ports.httpflv) return t("player.no-port");
-  if (location.protocol === "https:" && !ports.httpflv.tls) return t("player.mixed");
-  return "";
+function hindrance(found) {
+  if (found.length) return "";
+  const any = Object.values(addresses(chosen, server)).some(Boolean);
+  return any && location.protocol === "https:" ? t("player.mixed") : t("player.no-port");
 }
 
 function choose(stream, { push = true } = {}) {
@@ -63,14 +56,18 @@ function choose(stream, { push = true } = {}) {
 }
 
 function start() {
+  chat.enter(chosen, server.ports.im);
   if (!chosen) {
     player.stop();
     show($("veil"), el("p", {}, t("player.choose")));
     return;
   }
-  const why = hindrance();
-  if (why) show($("veil"), el("p", {}, why));
-  else player.play(flvUrl(chosen, $("transport").value));
+  const found = ways(chosen, server, $("transport").value);
+  const why = hindrance(found);
+  if (why) {
+    player.stop();
+    show($("veil"), el("p", {}, why));
+  } else player.play(found);
 }
 
 function render() {
@@ -91,7 +88,7 @@ function render() {
         "div", { class: "row small quiet" },
         el("span", {}, t("viewers", { count: stream.viewers })),
         el("span", {}, stream.codecs.join(" + ")),
-        stream.playable ? null : el("span", { class: "badge warn" }, t("no")),
+        stream.playable || server.webrtc ? null : el("span", { class: "badge warn" }, t("no")),
       ),
     ));
   show($("list"), listed.length ? listed : el("p", { class: "card quiet" }, t("player.none")));
@@ -109,18 +106,22 @@ function renderHere(stream) {
   const rows = [
     [t("player.size"), picture],
     [t("player.codec"), stream.codecs.join(" + ") || "–"],
-    [t("player.rate"), facts.rate ? kbits(Math.round(facts.rate * 8)) : "–"],
-    [t("player.delay"), `${facts.buffer.toFixed(1)} s`],
+    [t("player.rate"), facts.rate ? kbits(Math.round(facts.rate / 1000)) : "–"],
+    [t("player.delay"), delay(facts.delay)],
     [t("player.dropped"), String(facts.dropped)],
   ];
   show($("facts"), rows.map(([name, value]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  const urls = [["RTMP", rtmpUrl(stream)]];
-  if (ports.httpflv) {
-    urls.push(["HTTP-FLV", flvUrl(stream, "http")], ["WS-FLV", flvUrl(stream, "ws")]);
-  }
+  const at = addresses(stream, server);
+  const urls = [
+    ["RTMP", at.rtmp], ["HTTP-FLV", at.http], ["WS-FLV", at.ws], ["HLS", at.hls],
+    ["WHEP", at.webrtc],
+  ];
   show($("elsewhere"), el("h2", {}, t("player.elsewhere")), urls.filter(([, url]) => url).map(copyRow));
 }
+
+const delay = (seconds) =>
+  seconds === null ? "–" : seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
 
 function copyRow([name, url]) {
   const button = el("button", {
@@ -140,9 +141,9 @@ async function refresh() {
   try {
     const answer = await fetch("/v1/public/streams?per_page=200");
     const told = await answer.json();
-    ports = told.ports;
+    server = { ports: told.ports, webrtc: told.webrtc, turn: told.turn };
     streams = told.items;
-    const listed = JSON.stringify([ports, streams.map(title)]);
+    const listed = JSON.stringify([server, streams.map(title)]);
     if (!known) start();
     known = listed;
     if (!chosen && streams.length) choose({ app: streams[0].app, name: streams[0].name }, { push: false });

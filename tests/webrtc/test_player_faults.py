@@ -1,0 +1,103 @@
+"""What goes wrong with one viewer, or one packet, goes wrong for nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+from kit.webrtc_fakes import interleaved, live, numbers, opus, pictures, staged, watching
+
+from livetrio.webrtc.player import Players
+from livetrio.webrtc.viewer import Viewer
+from livetrio.wire.rtp.rtcp_feedback import Nack
+from livetrio.wire.rtp.rtcp_reports import ReceiverReport
+
+
+def broken(*_):
+    raise ValueError("packet is too long")
+
+
+@pytest.mark.parametrize("what", ["send", "send_rtcp"])
+async def test_a_viewer_that_cannot_be_served_ends_alone(autojump_clock, monkeypatch, what):
+    async with staged(pictures(0, 3)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition) as good:
+            async with watching(players, edition) as bad:  # ends here
+                await trio.sleep(1)
+                place = bad.viewer if what == "send" else bad.peer
+                monkeypatch.setattr(place, what, broken)
+                await live(edition, interleaved(3, 3))
+            assert bad.peer.scope.reason == "a bug of ours"
+            await live(edition, pictures(93, 10))
+            (feed,) = players.feeds
+            assert list(feed.viewers) == [good.viewer]
+    assert good.peer.frames()[-10:] == list(range(93, 103))
+
+
+async def test_a_newcomer_that_cannot_be_served_ends_alone(autojump_clock, monkeypatch):
+    async with staged(pictures(0, 60, gop=60, size=30_000)) as edition:
+        players = Players(numbers())
+        async with watching(players, edition) as good:
+            async with watching(players, edition) as bad:
+                monkeypatch.setattr(bad.viewer, "send", broken)
+                await trio.sleep(3)
+            assert bad.peer.scope.reason == "a bug of ours"
+            await trio.sleep(3)
+    assert good.peer.frames() == list(range(60))
+
+
+async def test_a_sound_packet_that_no_datagram_holds_is_left_out(autojump_clock):
+    async with staged(interleaved(0, 0.1)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            for size in (1_276, 60_001, 70_000):
+                huge = replace(opus(6), data=b"\xff" + bytes(size - 1))
+                await live(edition, [huge])
+            await live(edition, [opus(n) for n in range(10, 15)])
+            assert watch.peer.sounds()[-5:] == list(range(10, 15))
+
+
+async def test_rtcp_that_cannot_be_read_ends_a_viewer_only_where_nothing_else_comes(
+    autojump_clock,
+):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            report = ReceiverReport(1, []).build()
+            for _ in range(3):
+                for _ in range(900):
+                    watch.peer.on_rtcp(report[:-1])
+                watch.peer.on_rtcp(report)
+            assert not watch.peer.scope.reason
+            for _ in range(1_001):
+                watch.peer.on_rtcp(b"")
+            await trio.sleep(1)
+    assert "nothing readable" in watch.peer.scope.reason
+
+
+async def test_numbers_asked_for_again_are_charged_whether_or_not_they_are_there(
+    autojump_clock, monkeypatch
+):
+    """Each costs a look-up, and a datagram names thousands."""
+    looked = []
+    lookup = Viewer._lookup
+    monkeypatch.setattr(
+        Viewer, "_lookup", lambda *args: looked.append(args) or lookup(*args)
+    )
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            ssrc = watch.viewer.feed.video_ssrc
+            await trio.sleep(1)
+            for _ in range(100):
+                watch.peer.on_rtcp(nack(ssrc, range(30_000, 30_900)))
+            assert 400 <= len(looked) <= 1_600
+            before = len(looked)
+            await trio.sleep(1)
+            for _ in range(100):
+                watch.peer.on_rtcp(nack(ssrc, range(30_000, 30_900)))
+            assert len(looked) - before <= 1_600
+
+
+def nack(ssrc: int, lost: range) -> bytes:
+    return Nack(1, ssrc, list(lost)).build()
