@@ -4,6 +4,7 @@ import itertools
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 
 from rig import clip, proc, report
 from rig.flv import FlvClient, TagReader
+from rig.im_client import Probe, message
 from rig.rtmp import (
     AUDIO,
     COMMAND,
@@ -105,6 +107,34 @@ def test_every_http_framing_yields_the_tags_inside(kind: str, cuts: list[int]) -
     stream = http_body(kind, body)
     got = [message for piece in in_pieces(stream, cuts) for message in client.feed(piece)]
     assert got == [message._replace(stream_id=0) for message in MESSAGES]
+
+
+def im_frames(kind: str, batches: list[list[int]]) -> bytes:
+    """What a member of a room is sent, a batch per write."""
+    data = b""
+    for batch in batches:
+        body = b"".join(message(at, 0) for at in batch)
+        if kind == "tcp":
+            data += b"".join(bytes(16) + message(at, 0) for at in batch)
+        elif len(body) < 126:
+            data += bytes([0x82, len(body)]) + body
+        elif len(body) < 1 << 16:
+            data += b"\x82\x7e" + len(body).to_bytes(2, "big") + body
+        else:
+            data += b"\x82\x7f" + len(body).to_bytes(8, "big") + body
+    return data
+
+
+@pytest.mark.parametrize("kind", ["ws", "tcp", "centrifuge"])
+@given(cuts=st.lists(st.integers(0, 200_000), max_size=12))
+def test_a_probe_of_a_room_finds_every_message_however_they_are_cut(
+    kind: str, cuts: list[int]
+) -> None:
+    batches = [[1], [2, 3, 4], list(range(5, 1500))]
+    probe = Probe(kind, SimpleNamespace(socket=None))  # type: ignore[arg-type]
+    pieces = in_pieces(im_frames(kind, batches), cuts)
+    assert [at for piece in pieces for at in probe.read(piece)] == list(range(1, 1500))
+    assert probe.writes == (len(pieces) if kind == "tcp" else len(batches))
 
 
 def test_a_refused_http_player_is_an_error_not_a_silent_viewer() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rig.client import Address
 from rig.worker import pinned
 
-__all__ = ["LIVETRIO", "NGINX_RTMP", "RIVALS", "Server", "ServerError", "running"]
+__all__ = ["LIVETRIO", "NGINX_RTMP", "RIVALS", "Server", "ServerError", "free_ports", "running"]
 
 NGINX_RTMP = "nginx-rtmp"
 LIVETRIO = "livetrio"
@@ -52,6 +52,11 @@ _LIVETRIO = {
     "rtmp_noauth": "true",
     "web_addr": '""',
     "api_addr": '""',
+    "hls_addr": '""',
+    "webrtc_addr": '""',
+    "im_addr": '""',
+    "goim_tcp_addr": '""',
+    "goim_push_addr": '""',
     "max_connections": "20000",
     "max_connections_per_ip": "20000",
     "server": "[{appname: live, live: true, flv: true}]",
@@ -76,7 +81,7 @@ class Server:
         return bool(self.address.http_port)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports free at this moment: all bound at once, so that they differ."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -116,7 +121,12 @@ def _livetrio(directory: Path, address: Address, settings: Sequence[str]) -> lis
 
 @contextlib.contextmanager
 def running(
-    name: str, directory: Path, *, cores: set[int] | None, settings: Sequence[str] = ()
+    name: str,
+    directory: Path,
+    *,
+    cores: set[int] | None,
+    settings: Sequence[str] = (),
+    address: Address | None = None,
 ) -> Iterator[Server]:
     """Run a server until the block is left.
 
@@ -125,11 +135,12 @@ def running(
         directory: where its configuration, log and data go; must exist.
         cores: the cores it may use, None for all.
         settings: further "key=value" lines for livetrio's configuration.
+        address: where it listens; on free ports if that is not said.
 
     Raises:
         ServerError: it is not installed, ended at once, or did not listen in time.
     """
-    rtmp_port, http_port = _free_ports(2)
+    rtmp_port, http_port = address or free_ports(2)
     if name == LIVETRIO:
         address = Address(rtmp_port, http_port)
         command = _livetrio(directory, address, settings)

@@ -129,6 +129,7 @@ class Studio:
         verbs: dict[str, Callable[..., Answer]] = {
             "publish": self._publish,
             "probe": self._probe,
+            "sent": self._sent,
             "begin": self._begin,
             "end": self._end,
         }
@@ -146,6 +147,10 @@ class Studio:
             self._publishers[name] = publisher
             heapq.heappush(self._schedule, (publisher.due, name))
         return {"published": len(self._publishers)}
+
+    def _sent(self, name: str) -> Answer:
+        """When the newest frames of a stream were sent, by their serials."""
+        return {"sent": dict(list(self._publishers[name].sent.items())[-1000:])}
 
     def _probe(self, protocol: str, name: str) -> Answer:
         """Add a player of `name` that reads every frame's serial."""

@@ -243,7 +243,7 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     # In small portions: 10,000 x 20 new objects at once are 90 ms while a crowd comes in.
-    gc.set_threshold(2_000, 10, 500)
+    gc.set_threshold(1_000, 10, 1_000)
 
 
 def _raise_file_limit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import warnings
 
 import jwt
 import pytest
@@ -65,6 +66,19 @@ async def test_a_token_says_who_its_bearer_is(tokens):
     assert json.loads(claims.info) == {"name": "安娜"}
     assert claims.channels == ("news", "pm")
     assert claims.roles == {"moderator"}
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+@pytest.mark.parametrize("size", [1, 31, 32, 63, 64, 65, 127, 128, 129, 200])
+async def test_a_secret_of_any_length_verifies_what_it_signed(size, algorithm):
+    secret = "s" * size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the library about the length: ours must not warn
+        token = jwt.encode({"sub": "42"}, secret, algorithm=algorithm)
+    tokens = ImTokens(ImTokenConfig(secret=secret))
+    assert (await tokens.verify(token)).sub == "42"
+    other = ImTokens(ImTokenConfig(secret=secret + "x"))
+    assert await refusal(other, token) is RefusalCode.UNAUTHORIZED
 
 
 async def test_a_subscription_token_says_what_may_be_joined(tokens):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import trio
 import trio.testing
 
-from kit.http import OpenGate, Response, get, serving
+from kit.http import HttpClient, OpenGate, Response, get, http_client, serving
 from livetrio.delivery.hls import HlsPlayers
 from livetrio.delivery.hls_options import HlsOptions
 from livetrio.delivery.hls_renditions import HlsRenditions
@@ -19,10 +19,19 @@ from livetrio.media.client import Client
 from livetrio.media.registry import Registry, open_registry
 from livetrio.media.renditions import Renditions
 from livetrio.media.stream import Publication
+from livetrio.net.lane import Lane
 from livetrio.net.scope import open_scope
 from livetrio.packet import Packet, StreamKey
 
-__all__ = ["HlsPort", "Playlist", "check_low_latency", "hls_port", "later"]
+__all__ = [
+    "HlsPort",
+    "Playlist",
+    "attributes",
+    "check_low_latency",
+    "from_the_beginning",
+    "hls_port",
+    "later",
+]
 
 KEY = StreamKey("live", "movie")
 
@@ -35,6 +44,8 @@ class HlsPort:
     registry: Registry
     renditions: HlsRenditions
     sessions: HlsSessions
+    gate: OpenGate
+    lane: Lane
 
     @asynccontextmanager
     async def published(
@@ -54,6 +65,10 @@ class HlsPort:
     async def get(self, target: str, method: str = "GET", **headers: str) -> Response:
         return await get(self.port, target, method, **headers)
 
+    def client(self) -> AbstractAsyncContextManager[HttpClient]:
+        """A player's connection, kept for many requests."""
+        return http_client(self.port)
+
     async def playlist(self, query: str = "", name: str = "movie") -> Playlist:
         response = await self.get(f"/live/{name}.m3u8{query}")
         assert response.status == 200, response.body
@@ -71,10 +86,30 @@ async def hls_port(options: HlsOptions | None = None, apps=("live",)) -> AsyncIt
         renditions = HlsRenditions(registry, Renditions(), options or HlsOptions(), apps)
         sessions = HlsSessions(registry)
         nursery.start_soon(renditions.run)
-        players = HlsPlayers(registry, OpenGate(), renditions, sessions)
-        async with serving(*players.routes()) as port:
-            yield HlsPort(port, registry, renditions, sessions)
+        gate = OpenGate()
+        players = HlsPlayers(registry, gate, renditions, sessions)
+        lane = Lane()
+        nursery.start_soon(lane.run)
+        async with serving(*players.routes(), lane=lane) as port:
+            yield HlsPort(port, registry, renditions, sessions, gate, lane)
         nursery.cancel_scope.cancel()
+
+
+async def from_the_beginning(
+    port: HlsPort, publication: Publication, query: str, packets: Sequence[Packet]
+) -> Playlist:
+    """Ask for a variant nobody has watched yet, publish on, and give what the answer was."""
+    async with trio.open_nursery() as nursery:
+        got: list[Playlist] = []
+
+        async def ask() -> None:
+            got.append(await port.playlist(query))
+
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        publication.publish(packets)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    return got[0]
 
 
 def later(packets: Sequence[Packet], seconds: float) -> list[Packet]:

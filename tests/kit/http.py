@@ -12,6 +12,7 @@ import trio
 from kit.peers import listening
 from livetrio.access.gate import PublishGrant
 from livetrio.net.http import HttpServer, Route
+from livetrio.net.lane import Lane
 from livetrio.net.listen import Address, Listener, bind
 from livetrio.net.request import MAX_QUERY_FIELDS
 from livetrio.packet import StreamKey
@@ -142,16 +143,22 @@ async def get(port: int, target: str, method: str = "GET", **headers: str) -> Re
 
 @asynccontextmanager
 async def serving(
-    *routes: Route, max_query_fields: int = MAX_QUERY_FIELDS, **options
+    *routes: Route,
+    max_query_fields: int = MAX_QUERY_FIELDS,
+    lane: Lane | None = None,
+    **options,
 ) -> AsyncIterator[int]:
     """An `HttpServer` with these routes; gives its port.
 
     Args:
+        lane: of the server; somebody else runs it.
         options: of Listener (`tls`, `limits`, `trusted`, `caps`).
     """
     listener = Listener("http", bind("http", Address("127.0.0.1", 0)), **options)
     trusted, caps = options.get("trusted", ()), options.get("caps")
-    server = HttpServer(routes, trusted=trusted, caps=caps, max_query_fields=max_query_fields)
+    server = HttpServer(
+        routes, trusted=trusted, caps=caps, max_query_fields=max_query_fields, lane=lane
+    )
     async with listening(listener, server) as port:
         yield port
 

@@ -19,7 +19,14 @@ from livetrio.webrtc.certificate import make_certificate
 from livetrio.webrtc.dtls import datagrams
 from livetrio.webrtc.ice import IceCredentials
 from livetrio.webrtc.negotiation_words import Remote
-from livetrio.wire.stun import StunMessage, build_request, is_stun, parse_stun
+from livetrio.wire.stun import (
+    REQUEST,
+    StunMessage,
+    build_request,
+    build_success,
+    is_stun,
+    parse_stun,
+)
 
 __all__ = ["CERTIFICATE", "PROFILES", "IceClient", "ice_client", "remote_of"]
 
@@ -38,6 +45,10 @@ def remote_of(
 ) -> Remote:
     """What the client's SDP would say of it."""
     return Remote("client", "p" * 24, (fingerprint,), setup)
+
+
+REMOTE = remote_of()
+"""Whose credentials answer the server's own checks."""
 
 
 class IceClient:
@@ -69,6 +80,10 @@ class IceClient:
         else:
             self.dtls.set_connect_state()
         self.profile = ""
+        self.answers = True
+        """Does it answer the server's own checks, as every full agent does?"""
+        self.challenged: list[StunMessage] = []
+        """The server's own checks."""
         self.sequence = 100
         """For tests that need a fresh sequence number."""
         self.goodbye = False
@@ -107,9 +122,25 @@ class IceClient:
             with trio.move_on_after(0.2):
                 while True:
                     data = await self.receive()
-                    if is_stun(data):
-                        return parse_stun(data)
+                    if is_stun(data) and (message := parse_stun(data)).kind != REQUEST:
+                        return message
                     self._other(data)
+
+    async def prove(self, **changes: object) -> None:
+        """Check until the server has checked in return, and has taken the answer in."""
+        answered = len(self.challenged)
+        while len(self.challenged) == answered:
+            await self.check(**changes)
+            with trio.move_on_after(0.1):
+                while len(self.challenged) == answered:
+                    self._other(await self.receive())
+        await self.check(**changes)  # answered after ours was read
+
+    def _challenge(self, message: StunMessage) -> None:
+        self.challenged.append(message)
+        if self.answers and message.username.partition(":")[0] == REMOTE.ufrag:
+            seen_at = self.sock.getsockname()
+            self.send(build_success(message.transaction, seen_at[:2], REMOTE.pwd))
 
     # DTLS.
 
@@ -182,6 +213,8 @@ class IceClient:
                 pass
         elif 127 < data[0] < 192:
             self.media.append(data)
+        elif is_stun(data) and (message := parse_stun(data)).kind == REQUEST:
+            self._challenge(message)
 
     # Media.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import trio
+import trio.testing
 
 from kit.media import avc_track
 from livetrio.media.edition import Edition
@@ -14,7 +17,9 @@ from livetrio.net.fanout import Pacer
 from livetrio.net.scope import Scope, open_scope
 from livetrio.packet import Codec, Kind, Packet, StreamKey, Track
 from livetrio.webrtc.negotiation_words import Agreed, Media, Remote, RtpCodec, SendTrack
+from livetrio.webrtc.player import Player, Players
 from livetrio.webrtc.run import Run
+from livetrio.webrtc.selection import Selection
 from livetrio.wire.nal import join_units
 from livetrio.wire.rtp.depacketize import depacketizer
 from livetrio.wire.rtp.header import RtpPacket, parse_rtp
@@ -26,11 +31,16 @@ __all__ = [
     "VIDEO",
     "FakeEdition",
     "FakeViewerPeer",
+    "Watching",
     "agreed_for",
+    "interleaved",
+    "live",
+    "numbers",
     "opus",
     "picture",
     "pictures",
     "staged",
+    "watching",
 ]
 
 VIDEO = avc_track()
@@ -199,3 +209,54 @@ class FakeViewerPeer:
     def sounds(self) -> list[int]:
         """Numbers of the sound packets that arrived."""
         return [int.from_bytes(packet.payload[1:5], "big") for packet in self.packets(111)]
+
+
+def numbers(seed: int = 1):
+    """Random bits that are the same each time."""
+    return random.Random(seed).getrandbits
+
+
+@dataclass
+class Watching:
+    peer: FakeViewerPeer
+    player: Player
+
+    @property
+    def viewer(self):
+        assert self.player.viewer is not None
+        return self.player.viewer
+
+
+@asynccontextmanager
+async def watching(
+    players: Players,
+    edition: FakeEdition,
+    selection: Selection = Selection(),  # noqa: B008 - frozen
+    *,
+    extensions: dict[str, int] | None = None,
+) -> AsyncIterator[Watching]:
+    """A connected viewer; whoever is ended by the stream leaves quietly."""
+    async with open_scope("peer", "viewer") as scope:
+        peer = FakeViewerPeer(scope)
+        with players.player(edition, edition, selection) as player:
+            agreed = agreed_for(player.tracks, extensions=extensions)
+            scope.nursery.start_soon(player.run, peer, agreed)
+            await trio.testing.wait_all_tasks_blocked()
+            yield Watching(peer, player)
+            scope.cancel("enough")
+
+
+async def live(edition: FakeEdition, packets: list[Packet]) -> None:
+    """Publish at the pace of the packets' times."""
+    for packet, following in zip(packets, [*packets[1:], packets[-1]], strict=True):
+        edition.accept([packet])
+        await trio.sleep(max(0.0, (following.dts - packet.dts) / 1e6))
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def interleaved(first: int, seconds: float, **fields) -> list[Packet]:
+    """Pictures and sound from picture `first` on."""
+    count = round(seconds * 30)
+    begin = first * 33_333
+    sounds = [opus(n) for n in range(begin // 20_000, round(begin / 20_000 + seconds * 50))]
+    return sorted(pictures(first, count, **fields) + sounds, key=lambda p: p.dts)

@@ -79,14 +79,18 @@ async def opened_messaging(
         goim = GoimService(
             hub,
             GoimIdentities(identities, trust_mid=im.goim_trust_mid),
-            GoimPolicy(shared_keys=im.goim_trust_mid),
+            GoimPolicy(
+                shared_keys=im.goim_trust_mid,
+                heartbeat=im.goim_heartbeat,
+                heartbeat_max=im.goim_heartbeat_max,
+            ),
         )
         centrifuge = CentrifugeService(hub, identities, CentrifugePolicy(rpc=RoomRpc(hub)))
         push = GoimPush(hub)
         nursery.start_soon(centrifuge.run, name="centrifuge")
         nursery.start_soon(goim.run, name="goim")
         nursery.start_soon(push.run, name="goim push")
-        api = GoimApi(push, _goim_node(listeners))
+        api = GoimApi(push, _goim_node(im, listeners))
         http = partial(HttpServer, trusted=config.connection.trusted_proxies, caps=node.caps)
         sockets = http([*goim.routes(), *centrifuge.routes()])
         pushes = http(goim_api_routes(api), max_query_fields=goim_http.MAX_KEYS)
@@ -124,12 +128,15 @@ def _namespaces(im: ImConfig) -> Namespaces:
     )
 
 
-def _goim_node(listeners: Mapping[str, Listener]) -> GoimNode:
+def _goim_node(im: ImConfig, listeners: Mapping[str, Listener]) -> GoimNode:
     """What goim's clients are told of this node."""
     tcp, websocket = listeners.get("goim_tcp"), listeners.get("im")
     port = websocket.address.port if websocket is not None else 0
     secure = websocket is not None and websocket.tls is not None
     return GoimNode(
+        domain=im.goim_domain,
+        heartbeat=im.goim_heartbeat,
+        heartbeat_max=im.goim_heartbeat_max,
         tcp_port=tcp.address.port if tcp is not None else 0,
         ws_port=0 if secure else port,
         wss_port=port if secure else 0,

@@ -38,6 +38,12 @@ class ImConfig:
     """Asked by POST who a client without a token is."""
     goim_trust_mid: bool = False
     """Believe the `mid` that goim's clients say they are."""
+    goim_domain: str = ""
+    """Host name that goim's clients are told to connect to; empty: the one they have asked."""
+    goim_heartbeat: float = 240.0
+    """Seconds between two heartbeats of a goim client."""
+    goim_heartbeat_max: int = 2
+    """Heartbeats missed before its connection is closed."""
     api_key: str = field(default="", repr=False)
     """Of Centrifugo's server API, `X-API-Key`; empty: that API is off."""
     history_size: int = 300
