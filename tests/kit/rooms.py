@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio
 
 from livetrio.config import RoomsConfig
 from livetrio.errors import RefusalCode, Refused
@@ -138,6 +139,7 @@ class Ears:
         self.refuses = False
 
     async def publish(self, room: StreamKey, data: bytes, numbered: bool) -> None:
+        await trio.lowlevel.checkpoint()  # as whoever tells it may do: cancelled is not told
         if self.refuses:
             raise Refused(RefusalCode.UNAVAILABLE, "no messages today")
         self.heard.append((room, json.loads(data), numbered))

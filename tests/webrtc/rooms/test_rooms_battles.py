@@ -36,7 +36,7 @@ class Two:
 
 
 @pytest.fixture
-async def two(autojump_clock):
+async def two():
     ears = Ears()
     async with rooms(ears) as opened:
         options = opened.options("video")
@@ -46,7 +46,7 @@ async def two(autojump_clock):
             yield Two(opened, ears)
 
 
-async def test_a_pk_begins_when_both_have_asked_for_it(two) -> None:
+async def test_a_pk_begins_when_both_have_asked_for_it(autojump_clock, two) -> None:
     two.rooms.battle(KEY, ANNA, OTHER, 60)
     assert two.pk(KEY)["phase"] == "asked"
     assert two.pk(OTHER) is None
@@ -61,7 +61,7 @@ async def test_a_pk_begins_when_both_have_asked_for_it(two) -> None:
     two.rooms.battle(KEY, ANNA, OTHER, 60)  # it is so already
 
 
-async def test_both_rooms_can_be_followed_by_their_events_alone(two) -> None:
+async def test_both_rooms_can_be_followed_by_their_events_alone(autojump_clock, two) -> None:
     two.agree(5)
     two.rooms.score(KEY, ADMIN, 3, "gift")
     await trio.testing.wait_all_tasks_blocked()
@@ -72,7 +72,7 @@ async def test_both_rooms_can_be_followed_by_their_events_alone(two) -> None:
         assert two.ears.state(key) == two.rooms.find(key).room.state.view()
 
 
-async def test_it_ends_with_its_time_and_the_higher_score_wins(two) -> None:
+async def test_it_ends_with_its_time_and_the_higher_score_wins(autojump_clock, two) -> None:
     two.agree()
     two.rooms.score(KEY, ADMIN, 5, "g1")
     two.rooms.score(OTHER, ADMIN, 7, "g2")
@@ -89,13 +89,13 @@ async def test_it_ends_with_its_time_and_the_higher_score_wins(two) -> None:
     two.agree()  # and there may be another
 
 
-async def test_equal_scores_are_nobodys_victory(two) -> None:
+async def test_equal_scores_are_nobodys_victory(autojump_clock, two) -> None:
     two.agree()
     await trio.sleep(61)
     assert "winner" not in await two.result()
 
 
-async def test_a_gift_is_counted_once(two) -> None:
+async def test_a_gift_is_counted_once(autojump_clock, two) -> None:
     two.agree()
     for _ in range(3):
         two.rooms.score(KEY, ADMIN, 5, "g1")
@@ -109,14 +109,14 @@ async def test_a_gift_is_counted_once(two) -> None:
 
 
 @pytest.mark.parametrize("caller", [ANNA, ZOE, user("fan")])
-async def test_nobody_but_the_site_scores(two, caller) -> None:
+async def test_nobody_but_the_site_scores(autojump_clock, two, caller) -> None:
     two.agree()
     with pytest.raises(Refused) as refusal:
         two.rooms.score(KEY, caller, 5, "g1")
     assert refusal.value.code is RefusalCode.FORBIDDEN
 
 
-async def test_a_host_who_gives_up_has_lost_whatever_the_scores(two) -> None:
+async def test_a_host_who_gives_up_has_lost_whatever_the_scores(autojump_clock, two) -> None:
     two.agree()
     two.rooms.score(KEY, ADMIN, 100, "g1")
     two.rooms.end_battle(KEY, ANNA)
@@ -125,19 +125,19 @@ async def test_a_host_who_gives_up_has_lost_whatever_the_scores(two) -> None:
     assert two.pk(OTHER) is None
 
 
-async def test_the_site_ends_a_pk_as_the_scores_are(two) -> None:
+async def test_the_site_ends_a_pk_as_the_scores_are(autojump_clock, two) -> None:
     two.agree()
     two.rooms.score(KEY, ADMIN, 100, "g1")
     two.rooms.end_battle(OTHER, ADMIN)
     assert (await two.result())["winner"] == "live/talk"
 
 
-async def test_the_site_begins_one_without_asking(two) -> None:
+async def test_the_site_begins_one_without_asking(autojump_clock, two) -> None:
     two.rooms.battle(KEY, ADMIN, OTHER, 60)
     assert two.pk(OTHER)["phase"] == "running"
 
 
-async def test_a_room_that_ends_has_lost(two) -> None:
+async def test_a_room_that_ends_has_lost(autojump_clock, two) -> None:
     two.agree()
     await two.rooms.end(OTHER, ZOE)
     result = await two.result()
@@ -147,20 +147,20 @@ async def test_a_room_that_ends_has_lost(two) -> None:
     assert two.ears.types(OTHER)[-1] == "room.ended"
 
 
-async def test_a_host_who_leaves_his_seat_has_lost(two) -> None:
+async def test_a_host_who_leaves_his_seat_has_lost(autojump_clock, two) -> None:
     two.agree()
     two.rooms.command(OTHER, command("leave", "zoe"))
     assert (await two.result())["winner"] == "live/talk"
     assert two.pk(OTHER) is None
 
 
-async def test_a_host_who_moves_is_shown_where_he_is(two) -> None:
+async def test_a_host_who_moves_is_shown_where_he_is(autojump_clock, two) -> None:
     two.agree()
     two.rooms.command(OTHER, command("move", "zoe", to=3))
     assert two.pk(KEY)["host"]["stream"] == "live/other/3"
 
 
-async def test_an_ask_that_nobody_answers_lapses_in_both(two) -> None:
+async def test_an_ask_that_nobody_answers_lapses_in_both(autojump_clock, two) -> None:
     two.rooms.battle(KEY, ANNA, OTHER, 60)
     await trio.sleep(31)
     assert two.pk(KEY) is None
@@ -168,7 +168,7 @@ async def test_an_ask_that_nobody_answers_lapses_in_both(two) -> None:
     assert "pk.refused" in two.ears.types(KEY)
 
 
-async def test_an_ask_can_be_declined_and_taken_back(two) -> None:
+async def test_an_ask_can_be_declined_and_taken_back(autojump_clock, two) -> None:
     two.rooms.battle(KEY, ANNA, OTHER, 60)
     two.rooms.end_battle(OTHER, ZOE, KEY)
     assert (two.pk(KEY), two.asks(OTHER)) == (None, {})
@@ -182,13 +182,13 @@ async def test_an_ask_can_be_declined_and_taken_back(two) -> None:
         assert refusal.value.code is RefusalCode.CONFLICT
 
 
-async def test_a_room_that_is_asked_and_ends_leaves_the_asker_free(two) -> None:
+async def test_a_room_that_is_asked_and_ends_leaves_the_asker_free(autojump_clock, two) -> None:
     two.rooms.battle(KEY, ANNA, OTHER, 60)
     await two.rooms.end(OTHER, ZOE)
     assert two.pk(KEY) is None
 
 
-async def test_a_room_in_a_pk_begins_no_other(two) -> None:
+async def test_a_room_in_a_pk_begins_no_other(autojump_clock, two) -> None:
     third = StreamKey("live", "third")
     await two.rooms.create(third, user("tom"), two.rooms.options("video"))
     two.agree()
@@ -197,13 +197,26 @@ async def test_a_room_in_a_pk_begins_no_other(two) -> None:
             two.rooms.battle(key, caller, other, 60)
 
 
-async def test_asking_another_takes_the_first_ask_back(two) -> None:
+async def test_asking_another_takes_the_first_ask_back(autojump_clock, two) -> None:
     third = StreamKey("live", "third")
     await two.rooms.create(third, user("tom"), two.rooms.options("video"))
     two.rooms.battle(KEY, ANNA, OTHER, 60)
     two.rooms.battle(KEY, ANNA, third, 60)
     assert two.asks(OTHER) == {}
     assert two.pk(KEY)["with"] == "live/third"
+
+
+async def test_a_room_is_asked_by_so_many_and_no_more(autojump_clock, two) -> None:
+    for number in range(21):
+        key, host = StreamKey("live", f"r{number}"), user(f"u{number}")
+        await two.rooms.create(key, host, two.rooms.options("video"))
+        if number < 20:
+            two.rooms.battle(key, host, KEY, 60)
+            continue
+        with pytest.raises(Refused) as refusal:
+            two.rooms.battle(key, host, KEY, 60)
+        assert refusal.value.code is RefusalCode.TOO_MANY
+    assert len(two.asks(KEY)) == 20
 
 
 @pytest.mark.parametrize(
@@ -216,14 +229,16 @@ async def test_asking_another_takes_the_first_ask_back(two) -> None:
         (KEY, ZOE, OTHER, 60, RefusalCode.FORBIDDEN),
     ],
 )
-async def test_what_cannot_be_is_refused(two, key, caller, other, seconds, code) -> None:
+async def test_what_cannot_be_is_refused(
+    autojump_clock, two, key, caller, other, seconds, code
+) -> None:
     with pytest.raises(Refused) as refusal:
         two.rooms.battle(key, caller, other, seconds)
     assert refusal.value.code is code
     assert two.pk(KEY) is None
 
 
-async def test_without_a_host_there_is_no_pk(two) -> None:
+async def test_without_a_host_there_is_no_pk(autojump_clock, two) -> None:
     two.rooms.command(OTHER, command("leave", "zoe"))
     with pytest.raises(Refused, match="has no seat"):
         two.rooms.battle(KEY, ANNA, OTHER, 60)

@@ -90,6 +90,14 @@ def test_an_invitation_reserves_a_seat_until_it_is_accepted(on: Followed) -> Non
     assert on.do("accept", "bob") == ()
 
 
+def test_who_is_invited_cannot_apply_and_is_not_invited_twice(on: Followed) -> None:
+    on.do("invite", "anna", user="bob", seat=2)
+    assert on.refused(CONFLICT, "apply", "bob") == "you have an invitation to seat 2"
+    assert on.refused(CONFLICT, "invite", "anna", user="bob") == "he has an invitation to seat 2"
+    on.refused(CONFLICT, "reject", "anna", user="bob")
+    assert on.refused(CONFLICT, "mute", "anna", seat=2) == "nobody sits on seat 2"
+
+
 @pytest.mark.parametrize(("action", "by"), [("decline", "bob"), ("revoke", "anna")])
 def test_an_invitation_declined_or_revoked_frees_its_seat(on: Followed, action, by) -> None:
     on.do("invite", "anna", user="bob", seat=2)
@@ -165,6 +173,7 @@ def test_a_kick_for_somebody_who_has_left_meanwhile_hits_nobody_else(voice: Foll
 
 
 def test_a_locked_seat_is_nobodys_until_it_is_unlocked(voice: Followed) -> None:
+    assert voice.do("unlock", "anna", seat=2) == ()
     voice.do("lock", "anna", seat=2)
     assert voice.do("lock", "anna", seat=2) == ()
     assert voice.refused(CONFLICT, "take", "bob", seat=2) == "seat 2 is locked"
@@ -201,6 +210,7 @@ def test_a_hand_is_raised_by_its_owner_and_lowered_by_either(voice: Followed) ->
     voice.do("take", "bob", seat=2)
     voice.do("raise", "bob")
     assert voice.seat(2)["hand"] is True
+    assert voice.do("raise", "bob") == ()
     voice.do("lower", "anna", seat=2)
     assert voice.seat(2)["hand"] is False
     voice.refused(FORBIDDEN, "raise", "anna", seat=2)
@@ -209,6 +219,8 @@ def test_a_hand_is_raised_by_its_owner_and_lowered_by_either(voice: Followed) ->
 def test_managers_are_appointed_and_dismissed(on: Followed) -> None:
     on.do("appoint", "anna", user="bob")
     assert on.known["managers"] == {"bob": True}
+    assert on.do("appoint", "anna", user="bob") == ()
+    assert on.do("dismiss", "anna", user="carl") == ()
     on.do("invite", "bob", user="carl")
     on.do("dismiss", "anna", user="bob")
     assert on.known["managers"] == {}

@@ -21,7 +21,7 @@ def ears() -> Ears:
 
 
 @pytest.fixture
-async def on(autojump_clock, ears):
+async def on(ears):
     async with rooms(ears) as opened:
         yield opened
 
@@ -30,7 +30,7 @@ async def opened(on, kind: str = "voice", **options):
     return await on.create(KEY, ANNA, on.options(kind, **options))
 
 
-async def test_followers_know_the_room_by_its_events_alone(on, ears) -> None:
+async def test_followers_know_the_room_by_its_events_alone(autojump_clock, on, ears) -> None:
     live = await opened(on)
     with live.attended("anna"), live.attended("bob"):
         for action, by, fields in (
@@ -46,7 +46,7 @@ async def test_followers_know_the_room_by_its_events_alone(on, ears) -> None:
     assert live.room.state.seats[5].user == ""
 
 
-async def test_a_replayed_command_is_not_told_twice(on, ears) -> None:
+async def test_a_replayed_command_is_not_told_twice(autojump_clock, on, ears) -> None:
     await opened(on)
     on.command(KEY, command("take", "bob", key="k"))
     on.command(KEY, command("take", "bob", key="k"))
@@ -54,7 +54,9 @@ async def test_a_replayed_command_is_not_told_twice(on, ears) -> None:
     assert ears.types().count("seat.taken") == 1
 
 
-async def test_a_lost_owner_s_room_waits_and_goes_on_when_he_returns(on, ears) -> None:
+async def test_a_lost_owner_s_room_waits_and_goes_on_when_he_returns(
+    autojump_clock, on, ears
+) -> None:
     live = await opened(on)
     with live.attended("anna"):
         pass
@@ -69,7 +71,7 @@ async def test_a_lost_owner_s_room_waits_and_goes_on_when_he_returns(on, ears) -
     assert types == ["room.opened", "room.waiting", "room.resumed", "room.waiting"]
 
 
-async def test_a_room_whose_owner_does_not_return_ends(on, ears) -> None:
+async def test_a_room_whose_owner_does_not_return_ends(autojump_clock, on, ears) -> None:
     live = await opened(on)
     with live.attended("bob"):
         with live.attended("anna"):
@@ -81,7 +83,7 @@ async def test_a_room_whose_owner_does_not_return_ends(on, ears) -> None:
     assert ears.state()["reason"] == "the owner did not return"
 
 
-async def test_a_second_connection_of_the_owner_keeps_the_room(on) -> None:
+async def test_a_second_connection_of_the_owner_keeps_the_room(autojump_clock, on) -> None:
     live = await opened(on)
     with live.attended("anna"):
         with live.attended("anna"):
@@ -90,7 +92,7 @@ async def test_a_second_connection_of_the_owner_keeps_the_room(on) -> None:
         assert live.room.state.view()["phase"] == "open"
 
 
-async def test_a_room_in_which_nobody_is_ends_after_the_idle_time(on, ears) -> None:
+async def test_a_room_in_which_nobody_is_ends_after_the_idle_time(autojump_clock, on, ears) -> None:
     await opened(on)
     await trio.sleep(299)
     assert len(on) == 1
@@ -102,7 +104,7 @@ async def test_a_room_in_which_nobody_is_ends_after_the_idle_time(on, ears) -> N
     assert ears.state()["reason"] == "idle"
 
 
-async def test_a_lost_guest_s_seat_waits_for_him_and_is_free_then(on) -> None:
+async def test_a_lost_guest_s_seat_waits_for_him_and_is_free_then(autojump_clock, on) -> None:
     live = await opened(on)
     with live.attended("anna"):
         with live.attended("bob"):
@@ -116,7 +118,7 @@ async def test_a_lost_guest_s_seat_waits_for_him_and_is_free_then(on) -> None:
         assert live.room.state.seats[2].user == ""
 
 
-async def test_who_takes_a_seat_and_never_comes_loses_it(on) -> None:
+async def test_who_takes_a_seat_and_never_comes_loses_it(autojump_clock, on) -> None:
     live = await opened(on)
     with live.attended("anna"):
         on.command(KEY, command("take", "bob", seat=2))
@@ -124,7 +126,7 @@ async def test_who_takes_a_seat_and_never_comes_loses_it(on) -> None:
         assert live.room.state.seats[2].user == ""
 
 
-async def test_an_invitation_that_is_never_answered_lapses(on, ears) -> None:
+async def test_an_invitation_that_is_never_answered_lapses(autojump_clock, on, ears) -> None:
     live = await opened(on)
     with live.attended("anna"):
         on.command(KEY, command("invite", "anna", user="bob", seat=2))
@@ -135,7 +137,7 @@ async def test_an_invitation_that_is_never_answered_lapses(on, ears) -> None:
     assert released["reason"] == "timeout"
 
 
-async def test_an_applicant_who_is_gone_waits_no_longer(on) -> None:
+async def test_an_applicant_who_is_gone_waits_no_longer(autojump_clock, on) -> None:
     live = await opened(on, "video")
     with live.attended("anna"):
         with live.attended("bob"):
@@ -148,7 +150,7 @@ async def test_an_applicant_who_is_gone_waits_no_longer(on) -> None:
         assert "bob" not in live.room.state.applications
 
 
-async def test_speaking_is_told_as_state_and_not_numbered(on, ears) -> None:
+async def test_speaking_is_told_as_state_and_not_numbered(autojump_clock, on, ears) -> None:
     live = await opened(on)
     with live.attended("anna"), live.attended("bob"):
         on.command(KEY, command("take", "bob", seat=2))
@@ -170,7 +172,7 @@ async def test_speaking_is_told_as_state_and_not_numbered(on, ears) -> None:
     assert all(w["version"] >= before for _, w, numbered in ears.heard if not numbered)
 
 
-async def test_levels_of_no_seat_and_no_room_are_nothing(on) -> None:
+async def test_levels_of_no_seat_and_no_room_are_nothing(autojump_clock, on) -> None:
     live = await opened(on)
     for key, seat in ((OTHER, 1), (KEY, 77), (KEY, 2), (KEY, 1)):  # 1: nobody is there
         for _ in range(3):
@@ -179,7 +181,7 @@ async def test_levels_of_no_seat_and_no_room_are_nothing(on) -> None:
     assert live.speaking.told == ()
 
 
-async def test_the_state_is_encoded_once_for_all_who_come_late(on) -> None:
+async def test_the_state_is_encoded_once_for_all_who_come_late(autojump_clock, on) -> None:
     live = await opened(on)
     first = live.snapshot()
     assert live.snapshot() is first
@@ -187,7 +189,7 @@ async def test_the_state_is_encoded_once_for_all_who_come_late(on) -> None:
     assert live.snapshot() is not first
 
 
-async def test_a_room_that_cannot_be_told_goes_on(on, ears) -> None:
+async def test_a_room_that_cannot_be_told_goes_on(autojump_clock, on, ears) -> None:
     live = await opened(on)
     ears.refuses = True
     on.command(KEY, command("take", "bob"))
@@ -212,7 +214,7 @@ async def test_ears_that_never_take_an_event_hold_nobody_up(autojump_clock) -> N
             await on.end(KEY, ANNA)
 
 
-async def test_the_end_of_a_room_is_told_and_leaves_nothing(on, ears) -> None:
+async def test_the_end_of_a_room_is_told_and_leaves_nothing(autojump_clock, on, ears) -> None:
     await opened(on)
     on.command(KEY, command("take", "bob"))
     ended = await on.end(KEY, ANNA)
@@ -227,7 +229,7 @@ async def test_the_end_of_a_room_is_told_and_leaves_nothing(on, ears) -> None:
     assert ears.types()[-1] == "room.opened"
 
 
-async def test_nobody_but_the_owner_ends_a_room(on) -> None:
+async def test_nobody_but_the_owner_ends_a_room(autojump_clock, on) -> None:
     await opened(on)
     with pytest.raises(Refused) as refusal:
         await on.end(KEY, user("bob", "moderator"))
@@ -254,7 +256,7 @@ async def test_root_cancel_leaves_no_room_and_says_so(autojump_clock, after: flo
         assert types[-1:] in ([], ["room.ended"])
 
 
-async def test_of_two_who_create_one_room_one_is_told_that_there_is_one(on) -> None:
+async def test_of_two_who_create_one_room_one_is_told_that_there_is_one(autojump_clock, on) -> None:
     outcomes: list[str] = []
 
     async def create(name: str) -> None:
@@ -303,10 +305,55 @@ def test_names_that_streams_could_not_have_are_refused(name: str) -> None:
         check_room_name(name)
 
 
-async def test_seats_are_as_many_as_the_node_allows(on) -> None:
+async def test_seats_are_as_many_as_the_node_allows(autojump_clock, on) -> None:
     assert (on.options("video").seats, on.options("voice").seats) == (9, 16)
     assert on.options("video", seats=2).seats == 2
     assert (on.options("video").free, on.options("voice").free) == (False, True)
     for fields in ({"seats": 10}, {"seats": -1}, {"title": "x" * 129}):
         with pytest.raises(Refused):
             on.options("video", **fields)
+
+
+async def test_an_event_whose_telling_is_cancelled_is_told_in_the_farewell(autojump_clock) -> None:
+    ears = Ears()
+    begun = trio.Event()
+    at_once = ears.publish
+
+    async def hesitant(room, data, numbered) -> None:
+        if not begun.is_set():
+            begun.set()
+            await trio.sleep(1)
+        await at_once(room, data, numbered)
+
+    ears.publish = hesitant
+    async with rooms(ears) as on:
+        await opened(on)
+        await begun.wait()
+        on.command(KEY, command("take", "bob"))
+        await on.end(KEY, ANNA)
+    assert ears.types() == ["room.opened", "seat.taken", "room.ended"]
+    assert ears.state()["phase"] == "ended"
+
+
+async def test_more_events_than_may_wait_show_by_their_numbers(autojump_clock) -> None:
+    ears = Ears()
+    told = trio.Event()
+    at_once = ears.publish
+
+    async def late(room, data, numbered) -> None:
+        await told.wait()
+        await at_once(room, data, numbered)
+
+    ears.publish = late
+    async with rooms(ears) as on:
+        live = await opened(on)
+        await wait_all_tasks_blocked()
+        for number in range(10_000):
+            on.command(KEY, command("apply", f"u{number}"))
+        on.command(KEY, command("take", "bob"))
+        told.set()
+        await wait_all_tasks_blocked()
+        versions = [words["version"] for _, words, _ in ears.heard]
+        assert versions[-1] == live.room.state.version == 10_002
+        assert versions[0] == 1
+        assert versions[1] == 3  # one too many: the oldest that nobody was being told yet

@@ -1,0 +1,115 @@
+"""Actions: what may be asked of a room, who asks, and the command that carries it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from livetrio.errors import RefusalCode, Refused
+from livetrio.webrtc.rooms.seat import Medium
+
+__all__ = ["Action", "Caller", "Command"]
+
+_MAX_USER: Final = 128
+_MAX_NAME: Final = 64
+_MAX_KEY: Final = 128
+
+
+class Action(enum.Enum):
+    """The verbs."""
+
+    APPLY = "apply"
+    WITHDRAW = "withdraw"
+    ADMIT = "admit"
+    """Give an applicant a seat."""
+    REJECT = "reject"
+    INVITE = "invite"
+    REVOKE = "revoke"
+    """Take an invitation back."""
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    TAKE = "take"
+    LEAVE = "leave"
+    MOVE = "move"
+    KICK = "kick"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    MUTE = "mute"
+    UNMUTE = "unmute"
+    RAISE = "raise"
+    """One's hand."""
+    LOWER = "lower"
+    APPOINT = "appoint"
+    """Make somebody a manager."""
+    DISMISS = "dismiss"
+    BATTLE = "battle"
+    """Ask another room for a PK, agree to one, end one."""
+    SCORE = "score"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as his token says."""
+
+    user: str
+    """"" is anonymous, who may only look."""
+    name: str = ""
+    """Shown to others; any text: data, never markup."""
+    roles: frozenset[str] = frozenset()
+    """Of the token: "admin" (the site's back end), "moderator" (a manager of every room)."""
+
+    @classmethod
+    def named(cls, user: str, name: object, roles: frozenset[str]) -> Caller:
+        """Out of a token's claims; a name that is none becomes the user.
+
+        Raises:
+            Refused: UNAUTHORIZED, no id that could be shown.
+        """
+        if not _can_be_shown(user):
+            raise Refused(RefusalCode.UNAUTHORIZED, "the token's user cannot be used in rooms")
+        text = name if isinstance(name, str) else ""
+        shown = "".join(char for char in text[: 4 * _MAX_NAME] if char.isprintable()).strip()
+        return cls(user, shown[:_MAX_NAME] or user[:_MAX_NAME], roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One action by somebody, as it came in."""
+
+    action: Action
+    by: Caller
+    user: str = ""
+    """Whom it concerns: the applicant, the invited, the manager to be."""
+    seat: int = 0
+    """0: none was named."""
+    to: int = 0
+    """MOVE: where to."""
+    medium: Medium = "microphone"
+    """MUTE, UNMUTE."""
+    version: int | None = None
+    """The room's version that the caller had seen: the command is refused if what it concerns
+    has changed since."""
+    key: str = ""
+    """The caller's idempotency key: a repeated command is answered as it was the first time."""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            Refused: BAD_REQUEST.
+        """
+        if not _can_be_shown(self.user):
+            raise Refused(RefusalCode.BAD_REQUEST, "this user cannot be in rooms")
+        if len(self.key) > _MAX_KEY:
+            raise Refused(RefusalCode.BAD_REQUEST, f"key has at most {_MAX_KEY} characters")
+
+    @property
+    def same(self) -> tuple[object, ...]:
+        """What has to be equal for two commands of one key to be the same."""
+        return (self.action, self.user, self.seat, self.to, self.medium)
+
+
+def _can_be_shown(user: str) -> bool:
+    """Short, and nothing invisible: it becomes a key of JSON and part of a log's line."""
+    return len(user) <= _MAX_USER and user.isprintable()
