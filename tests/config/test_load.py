@@ -152,6 +152,13 @@ def test_each_app_has_its_own_auth(auth):
     assert (apps["a"].auth, apps["b"].auth) == (auth, "key")
 
 
+def test_an_app_with_a_folder_is_live_only_if_it_says_so(tmp_path):
+    folder = f"play: {tmp_path}"
+    file = written(f"server: [{{appname: a, {folder}}}, {{appname: b, live: true, {folder}}}]")
+    apps = load(file=file).apps
+    assert [(app.live, app.play) for app in apps.values()] == [(False, tmp_path), (True, tmp_path)]
+
+
 def test_livetrio_yaml_is_read_before_livego_yaml_and_that_where_it_is_alone():
     written("gop_num: 2", "livego.yaml")
     assert load().media.gop_num == 2
@@ -224,6 +231,9 @@ SAMPLES = {
     "im.allow_anonymous": ("true", lambda c: c.im.allow_anonymous, True),
     "im.api_key": ("k", lambda c: c.im.api_key, "k"),
     "im.goim_trust_mid": ("true", lambda c: c.im.goim_trust_mid, True),
+    "im.goim_domain": ("a.example", lambda c: c.im.goim_domain, "a.example"),
+    "im.goim_heartbeat": ("30", lambda c: c.im.goim_heartbeat, 30.0),
+    "im.goim_heartbeat_max": ("3", lambda c: c.im.goim_heartbeat_max, 3),
     "im.connect_url": ("https://a/b", lambda c: c.im.connect_url, "https://a/b"),
     "im.token.secret": ("s", lambda c: c.im.token.secret, "s"),
     "im.token.public_key": ("a.pem", lambda c: c.im.token.public_key, Path("a.pem")),
@@ -259,6 +269,14 @@ SAMPLES = {
     "rendition.max": ("0", lambda c: c.rendition.max, 0),
     "rendition.max_audio": ("7", lambda c: c.rendition.max_audio, 7),
     "rendition.relay_audio": ("copy", lambda c: c.rendition.relay_audio, "copy"),
+    "rooms.create": ("anyone", lambda c: c.rooms.create, "anyone"),
+    "rooms.max": ("5", lambda c: c.rooms.max, 5),
+    "rooms.video_seats": ("4", lambda c: c.rooms.video_seats, 4),
+    "rooms.voice_seats": ("8", lambda c: c.rooms.voice_seats, 8),
+    "rooms.resume_window": ("20", lambda c: c.rooms.resume_window, 20),
+    "rooms.idle_time": ("60", lambda c: c.rooms.idle_time, 60),
+    "rooms.invite_timeout": ("15", lambda c: c.rooms.invite_timeout, 15),
+    "rooms.applications": ("50", lambda c: c.rooms.applications, 50),
     "turn.urls": (
         "stun:[::1]:3478, stuns:t.example",
         lambda c: c.turn.urls,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-from contextlib import asynccontextmanager
+import resource
+import time
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,7 +70,7 @@ class Bench:
 @asynccontextmanager
 async def bench(folder: Path, apps=None, **options):
     """A registry whose streams can be recorded, without waits between writes."""
-    chosen = RecordOptions(folder=folder, pace=0.0, retry=0.01, **options)
+    chosen = RecordOptions(folder=folder, **{"pace": 0.0, "retry": 0.01, **options})
     async with (
         open_scope("test", "record"),
         open_registry(resume_window=0.0) as registry,
@@ -133,6 +135,19 @@ async def test_the_times_of_a_file_begin_at_its_beginning(tmp_path, format_):
             assert first.is_keyframe
             wanted = 3.0 if format_ == "ts" else 0.0  # live from TS means the stream's own clock
             assert float(first.dts * first.time_base) == pytest.approx(wanted, abs=1.05)
+
+
+@pytest.mark.parametrize("format_", DEMUXERS)
+async def test_what_came_while_the_recorder_rested_is_in_the_file_when_the_stream_ends(
+    tmp_path, format_
+):
+    async with bench(tmp_path, pace=60.0) as b:
+        async with b.published([*CONFIGS, *media(0, 1)]) as publication:
+            await b.record(format_)
+            publication.publish(media(1, 6))
+        await b.ended()
+        (recording,) = b.recordings.every()
+        assert frames(b.recordings.path(recording), format_) == 150
 
 
 async def test_an_flv_file_gets_its_duration_and_an_index_that_points_at_key_frames(tmp_path):
@@ -282,29 +297,92 @@ async def test_a_deleted_recording_leaves_no_file_and_no_empty_folder(tmp_path):
         assert b.recordings.every() == []
 
 
+@contextmanager
+def files_no_longer_than(size: int):
+    """The kernel refuses as a full disk does: it takes a part of a write, then nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 async def test_a_disk_that_refuses_is_tried_again_and_the_stream_goes_on(tmp_path, monkeypatch):
-    import livetrio.delivery.record as record
-
-    refusals = iter([OSError(28, "No space left on device")] * 3)
-    create = record._create
-
-    def refuse(*args):
-        for error in refusals:
-            raise error
-        return create(*args)
-
-    monkeypatch.setattr(record, "_create", refuse)
+    free = os.statvfs(tmp_path)
+    full = os.statvfs_result((*free[:4], 0, *free[5:]))
+    monkeypatch.setattr("livetrio.delivery.record_file.os.statvfs", lambda _: full)
     async with bench(tmp_path) as b:
         async with b.published([*CONFIGS, *media(0, 1)]) as publication:
             b.recordings.start(KEY, "flv")
-            for second in range(1, 6):
+            for second in range(1, 4):
                 publication.publish(media(second, second + 1))
-                await b.until(lambda second=second: b.recordings.counts.failures >= min(second, 3))
+                await b.until(lambda second=second: b.recordings.counts.failures >= second)
+            assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+            monkeypatch.undo()
+            for second in range(4, 6):
+                publication.publish(media(second, second + 1))
+                await trio.sleep(0.05)
             await b.until(lambda: b.recordings.every())
         await b.ended()
-        assert b.recordings.counts.failures == 3
         (recording,) = b.recordings.every()
         assert frames(b.recordings.path(recording), "flv") >= 25
+
+
+@pytest.mark.parametrize("format_", DEMUXERS)
+async def test_what_a_full_disk_took_of_a_batch_is_taken_back_and_the_file_plays(tmp_path, format_):
+    # room for the head of an FLV file with its index, and some frames
+    room = {"flv": 39_000, "fmp4": 3_500, "ts": 10_000}[format_]
+    async with bench(tmp_path) as b:
+        async with b.published([*CONFIGS, *media(0, 1.5)]) as publication:
+            with files_no_longer_than(room):
+                await b.record(format_)
+                publication.publish(media(1.5, 2.1))
+                await b.until(lambda: b.recordings.every() and b.recordings.every()[0].duration)
+                publication.publish(media(2.1, 4))
+                await b.until(lambda: b.recordings.counts.failures)
+            await b.until(lambda: b.recordings.every() and b.recordings.every()[0].finished)
+            publication.publish(media(4, 6))
+        await b.ended()
+        first = b.recordings.every()[0]
+        path = b.recordings.path(first)
+        assert first.size == path.stat().st_size <= room
+        assert 1 <= frames(path, format_) < 100
+        if format_ == "flv":
+            about = metadata(path.read_bytes())
+            assert about["filesize"] == first.size
+            assert max(about["keyframes"]["filepositions"]) < first.size
+
+
+async def test_a_file_that_never_got_a_frame_is_not_kept(tmp_path):
+    async with bench(tmp_path) as b:
+        async with b.published([*CONFIGS, *media(0, 1.5)]) as publication:
+            with files_no_longer_than(36_600):  # the head alone
+                await b.record("flv")
+                publication.publish(media(1.5, 2.5))
+                await b.until(lambda: b.recordings.counts.failures)
+                await b.until(lambda: not b.recordings.every())
+                assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+async def test_a_folder_that_cannot_be_written_harms_nobody(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    async with bench(tmp_path / "file" / "recordings") as b:
+        async with b.published([*CONFIGS, *media(0, 1)]) as publication:
+            b.recordings.start(KEY, "flv")
+            publication.publish(media(1, 3))
+            await b.until(lambda: b.recordings.counts.failures)
+            assert not b.registry.streams[KEY].ending
+            assert b.recordings.every() == []
+
+
+async def test_a_recording_begins_when_its_first_frame_was_there_not_when_it_was_written(tmp_path):
+    async with bench(tmp_path) as b:
+        async with b.published([*CONFIGS, *media(0, 1.96)]):  # a key frame at 1 s
+            now = time.time()
+            await b.record("flv")
+            await b.until(lambda: b.recordings.every())
+            assert b.recordings.every()[0].start == pytest.approx(now - 0.96, abs=0.5)
 
 
 async def test_cancelling_everything_finishes_the_file_and_leaves_nothing_open(tmp_path):

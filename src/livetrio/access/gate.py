@@ -38,6 +38,8 @@ class PublishGrant:
     key: StreamKey
     takeover: bool
     """Whether a publisher that is there already has to go; otherwise the newcomer is refused."""
+    proven: bool = False
+    """Was a room's key shown? Else a name was enough, and who came is anybody."""
 
 
 class Gate:
@@ -84,7 +86,8 @@ class Gate:
         if self.takes_any_name(app):
             # Nothing to guess here, hence no limit; but a known key still leads to its room.
             room = await self._ask(self._keys.room_of(name))
-            return PublishGrant(StreamKey(app, room or name), self._takeover(room is not None))
+            proven = room is not None
+            return PublishGrant(StreamKey(app, room or name), self._takeover(proven), proven)
         if not self._failures.take(peer):
             raise Refused(
                 RefusalCode.TOO_MANY,
@@ -108,7 +111,7 @@ class Gate:
     async def _by_key(self, app: str, name: str) -> PublishGrant:
         room = await self._ask(self._keys.room_of(name))
         if room is not None:
-            return PublishGrant(StreamKey(app, room), self._takeover(True))
+            return PublishGrant(StreamKey(app, room), self._takeover(True), True)
         key = await self._ask(self._keys.key_of(name))
         if key is None:
             raise Refused(
@@ -132,15 +135,21 @@ class Gate:
         query: Mapping[str, str],  # noqa: ARG002 - as above
         peer: str,  # noqa: ARG002 - as above
     ) -> StreamKey:
-        """Decide on playing `app/name?query`; in this version everybody may, in a live app.
+        """Decide on playing `app/name?query`, a stream or a stored file; in this version
+        everybody may, in an app that is live or has files.
 
         Raises:
-            Refused: BAD_REQUEST, FORBIDDEN (no such app, or not live).
+            Refused: BAD_REQUEST, FORBIDDEN (no such app, or neither).
         """
-        self._app(app, name)
+        config = self._apps.get(app)
+        self._app(app, name, live=config is None or config.play is None)
         return StreamKey(app, name)
 
-    def _app(self, app: str, name: str) -> AppConfig:
+    def is_live(self, app: str) -> bool:
+        """May there be live streams in this application?"""
+        return app in self._apps and self._apps[app].live
+
+    def _app(self, app: str, name: str, *, live: bool = True) -> AppConfig:
         check_name(app)
         check_name(name)
         config = self._apps.get(app)
@@ -150,7 +159,7 @@ class Gate:
                 "application is not configured",
                 hint=f"add to server: in the configuration file: - appname: {app}",
             )
-        if not config.live:
+        if live and not config.live:
             raise Refused(
                 RefusalCode.FORBIDDEN,
                 "application is not live",

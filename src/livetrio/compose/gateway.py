@@ -49,7 +49,7 @@ async def opened_gateway(
             engine,
             node.registry,
             BearerGate(node.gate, config.apps),
-            Editions(node.renditions),
+            Editions(node.renditions, on_request=config.rendition.on_request),
             caps=PendingCaps(config.webrtc.max_pending, config.webrtc.max_pending_per_ip),
             play_wait=config.media.play_wait,
         ) as sessions,

@@ -10,12 +10,14 @@ import trio
 from livetrio.access.gate import FlvGate, HlsGate
 from livetrio.compose.node import Node
 from livetrio.config import Config, HlsConfig
+from livetrio.delivery.archive import Archive
 from livetrio.delivery.flv import FlvPlayers
 from livetrio.delivery.hls import HlsPlayers
 from livetrio.delivery.hls_options import HlsOptions
 from livetrio.delivery.hls_renditions import HlsRenditions
 from livetrio.delivery.hls_sessions import HlsSessions
 from livetrio.delivery.snapshot import Snapshots
+from livetrio.delivery.timeshift import Timeshift
 from livetrio.delivery.vod import VodPlayers
 from livetrio.ingest.flv_push import FlvPublishers
 from livetrio.ingest.rtmp import RtmpService, reading_pacer
@@ -34,7 +36,11 @@ STREAM_PLANE = ("rtmp", "rtmps", "httpflv", "hls")
 
 
 def serve_streams(
-    config: Config, node: Node, nursery: trio.Nursery, listeners: Mapping[str, Listener]
+    config: Config,
+    node: Node,
+    nursery: trio.Nursery,
+    listeners: Mapping[str, Listener],
+    archive: Archive,
 ) -> dict[str, Serve]:
     """Start what runs without a listener; gives what to start for each that there is, by name."""
     folders = {name: app.play for name, app in config.apps.items() if app.play is not None}
@@ -51,7 +57,7 @@ def serve_streams(
     lane = Lane()
     nursery.start_soon(lane.run, name="lane")
     http = HttpServer(
-        _routes(config, node, nursery, library, hls="hls" in listeners),
+        _routes(config, node, nursery, library, archive, hls="hls" in listeners),
         trusted=config.connection.trusted_proxies,
         caps=node.caps,
         lane=lane,
@@ -65,7 +71,13 @@ def serve_streams(
 
 
 def _routes(
-    config: Config, node: Node, nursery: trio.Nursery, library: Library, *, hls: bool
+    config: Config,
+    node: Node,
+    nursery: trio.Nursery,
+    library: Library,
+    archive: Archive,
+    *,
+    hls: bool,
 ) -> list[Route]:
     registry, renditions = node.registry, node.renditions
     flv_gate = FlvGate(node.gate, config.apps)
@@ -85,6 +97,7 @@ def _routes(
         apps = {name for name, app in config.apps.items() if app.hls and app.live}
         windows = HlsRenditions(registry, renditions, hls_options(config.hls), apps)
         nursery.start_soon(windows.run, name="hls")
+        routes += Timeshift(archive, hls_gate).routes()
         routes += HlsPlayers(registry, hls_gate, windows, HlsSessions(registry)).routes()
     return [*routes, players.fallback()]
 

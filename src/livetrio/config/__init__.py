@@ -7,6 +7,7 @@ reads one node, `settings` is the table of all keys, `build` puts them together.
 
 from livetrio.config.im import ImConfig, ImTokenConfig
 from livetrio.config.load import DEFAULT_FILES, load
+from livetrio.config.rooms import RoomsConfig
 from livetrio.config.schema import (
     AccessConfig,
     Address,
@@ -56,6 +57,7 @@ __all__ = [
     "RedisConfig",
     "RelayConfig",
     "RenditionConfig",
+    "RoomsConfig",
     "Setting",
     "StoreConfig",
     "TlsConfig",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
 from livetrio.config.problems import Problems
 from livetrio.config.schema import AppConfig
-from livetrio.config.values import Node, Reader, app_name, boolean, choice, push_urls
+from livetrio.config.values import Node, Reader, app_name, boolean, choice, file, push_urls
 
 __all__ = ["read_apps"]
 
-_KEYS: Final = ("appname", "live", "hls", "flv", "api", "auth", "static_push", "record")
+_KEYS: Final = (
+    "appname", "live", "hls", "flv", "api", "auth", "static_push", "record", "play",
+)  # fmt: skip
 _AUTH: Final[Reader[Literal["key", "none"]]] = choice({"key": "key", "none": "none"})
 
 _RECORD: Final[Reader[Literal["flv", "fmp4", "ts"]]] = choice(
@@ -51,11 +54,20 @@ def _read_app(
     for key in entries.keys() - set(_KEYS):
         problems.unknown(entries[key], f"{path}.{key}", [f"{path}.{known}" for known in _KEYS])
 
-    def switch(key: str) -> bool:
+    def switch(key: str, default: bool = True) -> bool:
         found = entries.get(key)
-        return found is None or problems.read(found, f"{path}.{key}", boolean, True)
+        if found is None:
+            return default
+        return problems.read(found, f"{path}.{key}", boolean, default)
 
-    live, hls, flv, api = switch("live"), switch("hls"), switch("flv"), switch("api")
+    play: Path | None = None
+    if found := entries.get("play"):
+        play = problems.read(found, f"{path}.play", file, None)
+        if play is not None and not play.is_dir():
+            problems.add(found.where, f"{path}.play", f"there is no folder {play}")
+    # As in nginx-rtmp: who gives an app a folder says so if it is to be live too.
+    live = switch("live", play is None)
+    hls, flv, api = switch("hls"), switch("flv"), switch("api")
     auth: Literal["key", "none"] = "key"
     if found := entries.get("auth"):
         auth = problems.read(found, f"{path}.auth", _AUTH, "key")
@@ -80,5 +92,6 @@ def _read_app(
         api=api,
         auth=auth,
         record=record,
+        play=play,
         static_push=urls,
     )

@@ -15,6 +15,7 @@ from livetrio.config.apps import read_apps
 from livetrio.config.delivery_build import hls_config, record_config
 from livetrio.config.im_build import im_config
 from livetrio.config.problems import Problems
+from livetrio.config.rooms_build import rooms_config
 from livetrio.config.schema import (
     AccessConfig,
     Address,
@@ -166,11 +167,13 @@ def build(nodes: Mapping[str, Node], source: str, problems: Problems) -> Config:
             video_bitrate=values[Keys.rendition_video_bitrate],
             max=values[Keys.rendition_max],
             max_audio=values[Keys.rendition_max_audio],
+            on_request=values[Keys.rendition_on_request],
             relay_audio=values[Keys.rendition_relay_audio],
         ),
         turn=_turn(values),
         webrtc=webrtc,
         im=im_config(values, notices),
+        rooms=rooms_config(values),
         log=LogConfig(level=values[Keys.level], format=values[Keys.log_format]),
         source=source,
         notices=(*notices, *_without_effect(nodes)),
@@ -358,7 +361,13 @@ def _turn(values: _Values) -> TurnConfig:
     urls, secret = values[Keys.turn_urls], values[Keys.turn_secret]
     if not secret and any(url.startswith("turn") for url in urls):
         values.wrong(Keys.turn_urls, "needs turn.secret, the static-auth-secret of Coturn")
-    return TurnConfig(urls=urls, secret=secret, ttl=values[Keys.turn_ttl])
+    return TurnConfig(
+        urls=urls,
+        secret=secret,
+        ttl=values[Keys.turn_ttl],
+        viewers=values[Keys.turn_viewers],
+        viewer_ttl=values[Keys.turn_viewer_ttl],
+    )
 
 
 def _recorded(apps: Mapping[str, AppConfig], flv_archive: bool) -> Mapping[str, AppConfig]:
@@ -369,6 +378,10 @@ def _recorded(apps: Mapping[str, AppConfig], flv_archive: bool) -> Mapping[str, 
 
 
 def _without_effect(nodes: Mapping[str, Node]) -> list[Notice]:
-    if _CONFIG_FILE not in nodes:
-        return []
-    return [Notice("info", "config_file inside the configuration file has no effect")]
+    found = []
+    if later := [key for key in nodes if key.startswith("rooms.")]:
+        text = f"not in this version yet, without effect: {', '.join(sorted(later))}"
+        found.append(Notice("warning", text))
+    if _CONFIG_FILE in nodes:
+        found.append(Notice("info", "config_file inside the configuration file has no effect"))
+    return found

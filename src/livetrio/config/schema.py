@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from livetrio.config.im import ImConfig
+from livetrio.config.rooms import RoomsConfig
 
 __all__ = [
     "AccessConfig",
@@ -185,6 +186,8 @@ class AppConfig:
     """key: publish with a room key. none: any name, as in nginx-rtmp."""
     record: Literal["flv", "fmp4", "ts"] | None = None
     """All its streams are recorded so."""
+    play: Path | None = None
+    """Folder of files that are played by name, as in nginx-rtmp."""
     static_push: tuple[str, ...] = field(default=(), repr=False)
     """Base URLs (rtmp, rtmps); every stream of this app is pushed to `url/name`."""
 
@@ -255,6 +258,8 @@ class RenditionConfig:
     """Video renditions at a time; each takes about a core at 1080p30."""
     max_audio: int = 100
     """Audio renditions at a time; each takes one to two hundredths of a core."""
+    on_request: bool = True
+    """May a viewer ask for H.264 (`?video=h264`) of what browsers can show as it is?"""
     relay_audio: Literal["aac", "copy"] = "aac"
     """What push relays send of a stream that a browser publishes."""
 
@@ -268,7 +273,11 @@ class TurnConfig:
     secret: str = field(default="", repr=False)
     """Coturn's `static-auth-secret`."""
     ttl: int = 86_400
-    """Seconds that credentials are good for."""
+    """Seconds that credentials are good for at most, of who proved a stream key, and operators."""
+    viewers: bool = True
+    """Give credentials to those who proved nothing, viewers above all."""
+    viewer_ttl: int = 600
+    """Seconds that theirs are good for at most: to begin with, not to keep."""
 
 
 _WEBRTC_ADDRESS: Final = Address(None, 8189)
@@ -339,6 +348,7 @@ class Config:
     turn: TurnConfig = TurnConfig()
     webrtc: WebrtcConfig = WebrtcConfig()
     im: ImConfig = field(default_factory=ImConfig)
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)
     log: LogConfig = LogConfig()
     source: str = ""
     """The file read, "" if none."""

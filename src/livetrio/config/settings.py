@@ -181,6 +181,9 @@ class Keys:
     rendition_max_audio = Setting(
         "rendition.max_audio", whole(0, 100_000), 100, "audio encoders at a time"
     )
+    rendition_on_request = Setting(
+        "rendition.on_request", boolean, True, "viewers may ask for H.264 by ?video=h264"
+    )
     rendition_relay_audio = Setting[Literal["aac", "copy"]](
         "rendition.relay_audio",
         choice({"aac": "aac", "copy": "copy"}),
@@ -193,11 +196,22 @@ class Keys:
     )
     turn_secret = Setting("turn.secret", text, "", "Coturn's static-auth-secret", False)
     turn_ttl = Setting("turn.ttl", whole(60, 7 * 86_400), 86_400, "life of TURN credentials, s")
+    turn_viewers = Setting("turn.viewers", boolean, True, "TURN credentials for viewers too")
+    turn_viewer_ttl = Setting(
+        "turn.viewer_ttl", whole(60, 7 * 86_400), 600, "life of viewers' TURN credentials, s"
+    )
 
     im_allow_anonymous = Setting("im.allow_anonymous", boolean, False, "IM without a token")
     im_api_key = Setting("im.api_key", text, "", "X-API-Key of Centrifugo's server API", False)
     im_goim_trust_mid = Setting(
         "im.goim_trust_mid", boolean, False, "believe the mid of goim's clients"
+    )
+    im_goim_domain = Setting("im.goim_domain", text, "", "where goim's clients are sent")
+    im_goim_heartbeat = Setting(
+        "im.goim_heartbeat", number(1, _DAY), 240.0, "between two beats of a goim client"
+    )
+    im_goim_heartbeat_max = Setting(
+        "im.goim_heartbeat_max", whole(1, 100), 2, "beats missed until it is gone"
     )
     im_connect_url = Setting("im.connect_url", text, "", "asked who a client is", False)
     im_token_secret = Setting("im.token.secret", text, "", "of IM tokens (HS256 ...)", False)
@@ -232,6 +246,26 @@ class Keys:
     )
     im_connections_per_user = Setting(
         "im.connections_per_user", whole(1, 100_000), 64, "the oldest one goes"
+    )
+
+    rooms_create = Setting[Literal["host", "anyone"]](
+        "rooms.create",
+        choice({"host": "host", "anyone": "anyone"}),
+        "host",
+        "who may open rooms; host: that role in the token",
+    )
+    rooms_max = Setting("rooms.max", whole(0, 100_000), 1_000, "rooms at a time")
+    rooms_video_seats = Setting("rooms.video_seats", whole(1, 64), 9, "of a video room")
+    rooms_voice_seats = Setting("rooms.voice_seats", whole(1, 64), 16, "of a voice room")
+    rooms_resume_window = Setting(
+        "rooms.resume_window", number(1, _DAY), 30.0, "rooms and seats wait for who was lost"
+    )
+    rooms_idle_time = Setting("rooms.idle_time", number(1, _DAY), 300.0, "empty rooms end")
+    rooms_invite_timeout = Setting(
+        "rooms.invite_timeout", number(1, 3600), 30.0, "for the answer to an invitation"
+    )
+    rooms_applications = Setting(
+        "rooms.applications", whole(0, 100_000), 10_000, "may wait for a seat, in one room"
     )
 
     hls_keep_after_end = Setting("hls_keep_after_end", boolean, False, "HLS stays after the end")

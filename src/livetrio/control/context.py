@@ -8,6 +8,8 @@ from pathlib import Path
 
 from livetrio.config import AccessConfig, AppConfig, ControlConfig
 from livetrio.control.gauges import Gauges
+from livetrio.delivery.hls_renditions import HlsRenditions
+from livetrio.delivery.record import RecorderCounts
 from livetrio.errors import RefusalCode, Refused
 from livetrio.ingest.relay import Relays
 from livetrio.media.registry import Registry
@@ -36,6 +38,10 @@ class ControlContext:
     relays: Relays
     gauges: Gauges
     """Somebody has to run them: `nursery.start_soon(context.gauges.run)`."""
+    recorded: RecorderCounts = field(default_factory=RecorderCounts)
+    """What became of recordings, for the metrics."""
+    hls: HlsRenditions | None = None
+    """The windows of HLS, likewise; None where it is off."""
     config: ControlConfig = field(default_factory=ControlConfig)
     access: AccessConfig = field(default_factory=AccessConfig)
     apps: Mapping[str, AppConfig] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import get_args
 
 import trio
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -26,6 +27,7 @@ from livetrio import __version__
 from livetrio.control.context import ControlContext
 from livetrio.control.gauges import LAG_BUCKETS
 from livetrio.control.table import Answer, Operation
+from livetrio.delivery.hls_request import Variant
 
 __all__ = ["MetricsApi"]
 
@@ -37,6 +39,13 @@ _CLIENT_COUNTERS = {
     "dropped": ("livetrio_dropped_bytes", "Bytes of media that slow clients were not sent."),
 }
 """Field of `Totals`: name and help."""
+_RECORDER_COUNTERS = {
+    "files": ("livetrio_record_files", "Recordings begun."),
+    "bytes": ("livetrio_record_bytes", "Bytes written into recordings."),
+    "failures": ("livetrio_record_failures", "Times a disk refused to take a recording."),
+    "jumps": ("livetrio_record_jumps", "Times a disk was so slow that media were lost."),
+}
+"""Field of `RecorderCounts`: name and help."""
 
 
 class MetricsApi:
@@ -72,6 +81,7 @@ class _Reader(Collector):
         yield from self._streams()
         yield from self._clients()
         yield from self._work()
+        yield from self._hls()
 
     def _streams(self) -> Iterator[Metric]:
         registry = self._context.registry
@@ -130,8 +140,24 @@ class _Reader(Collector):
         yield histogram
         tasks = trio.lowlevel.current_statistics().tasks_living
         yield _gauge("livetrio_tasks", "Trio tasks now.", (), [((), tasks)])
+        recorded = self._context.recorded
+        for name, (metric, help_) in _RECORDER_COUNTERS.items():
+            yield _counter(metric, help_, (), [((), getattr(recorded, name))])
         states = Counter((relay.kind, relay.state) for relay in self._context.relays.list())
         yield _gauge("livetrio_relays", "Relays now.", ("kind", "state"), sorted(states.items()))
+
+    def _hls(self) -> Iterator[Metric]:
+        """Its viewers and what they were sent are among the clients, with protocol "hls"."""
+        windows = self._context.hls
+        if windows is None:
+            return
+        made = Counter(place.variant for place in windows.running)
+        by_variant = [((variant,), made[variant]) for variant in get_args(Variant)]
+        yield _gauge(
+            "livetrio_hls_windows", "Windows of segments being made.", ("variant",), by_variant
+        )
+        held = [((), windows.size)]
+        yield _gauge("livetrio_hls_window_bytes", "Bytes of segments held in memory.", (), held)
 
 
 _Values = Iterable[tuple[tuple[str, ...], float]]

@@ -59,7 +59,9 @@ def operator_app(context: ControlContext, others: Sequence[Operation] = ()) -> Q
     node.document = openapi_document(operations)
     register(app, operations)
     pages = {"/console/": "console/index.html", "/docs": "docs/index.html"}
-    unprotected = add_pages(app, pages)
+    # where snapshots come from
+    media = [context.bound[name] for name in ("httpflv", "hls") if name in context.bound]
+    unprotected = add_pages(app, pages, media)
 
     async def home() -> Response:
         answer = redirect("/console/", 302)

@@ -99,7 +99,7 @@ def _policy(host: str, media: Sequence[Bound]) -> str:
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            "img-src 'self' data:",
+            f"img-src {connect} data:",  # snapshots too
             f"media-src {connect} blob:",  # iPhones fetch HLS by themselves
             f"connect-src {connect}",
             "base-uri 'none'",

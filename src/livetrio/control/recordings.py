@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,16 +10,19 @@ from quart import request
 from quart_trio.wrappers import TrioResponse as Response
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from livetrio.control.answers import BadRequest, json_answer
+from livetrio.control.answers import BadRequest, json_answer, problem
 from livetrio.control.context import ControlContext
 from livetrio.control.fields import PAGING, body_fields, paged
 from livetrio.control.pages import file_below
 from livetrio.control.table import Answer, Operation, Parameter
+from livetrio.delivery.archive import Archive
 from livetrio.delivery.record_formats import FORMATS
 from livetrio.delivery.recording import Recording
 from livetrio.delivery.recordings import Recordings
+from livetrio.delivery.timeshift import moment
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
+from livetrio.wire.names import check_name
 
 __all__ = ["RecordingsApi"]
 
@@ -32,15 +36,20 @@ _LIST = {
     "required": ["recordings"],
     "properties": {"recordings": {"type": "array", "items": _OBJECT}},
 }
+_INTERVAL = tuple(
+    Parameter(name, f"{what}: Unix seconds, or RFC 3339", required=True)
+    for name, what in (("from", "its beginning"), ("to", "its end"))
+)
 _TYPES = {"flv": "video/x-flv", "fmp4": "video/mp4", "ts": "video/mp2t"}
 
 
 class RecordingsApi:
     """The handlers. Refusals they raise become problem details."""
 
-    def __init__(self, context: ControlContext, recordings: Recordings) -> None:
+    def __init__(self, context: ControlContext, recordings: Recordings, archive: Archive) -> None:
         self._context = context
         self._recordings = recordings
+        self._archive = archive
 
     def operations(self) -> list[Operation]:
         """For the table."""
@@ -72,13 +81,20 @@ class RecordingsApi:
                 parameters=stream,
             ),
             Operation(
+                "/v1/streams/{app}/{name}/clip", get,
+                "An interval as MP4, cut at key frames, out of recordings or memory", self.clip,
+                "recordings", {200: Answer("the clip", {}, "video/mp4")} | missing,
+                parameters=(*stream, *_INTERVAL),
+            ),
+            Operation(
                 "/v1/recordings", get, "All recordings, the oldest first", self.list,
                 "recordings", {200: Answer("the list", _LIST)}, parameters=PAGING,
             ),
             Operation(
                 "/v1/recordings/{id}/file", get, "The file, whole or by byte range", self.file,
                 "recordings", {200: Answer("the file", {}, "video/*"),
-                206: Answer("the part asked for", {}, "video/*")} | missing, parameters=one,
+                206: Answer("the part asked for", {}, "video/*"),
+                416: Answer("no such part")} | missing, parameters=one,
             ),
             Operation(
                 "/v1/recordings/{id}", ("DELETE",), "Delete a recording", self.delete,
@@ -112,16 +128,34 @@ class RecordingsApi:
     async def file(self, id: str) -> Response:
         """GET /v1/recordings/{id}/file"""
         recording = self._find(id)
-        response = await file_below(self._recordings.options.folder, recording.path)
+        try:
+            response = await file_below(self._recordings.options.folder, recording.path)
+        except RequestedRangeNotSatisfiable:
+            refused = problem(416, "there is no such range")
+            size = self._recordings.path(recording).stat().st_size
+            refused.headers["Content-Range"] = f"bytes */{size}"
+            return refused
         response.content_type = _TYPES[recording.format]
         response.headers["Content-Disposition"] = (
             f"inline; filename*=UTF-8''{quote(recording.path.rpartition('/')[2])}"
         )
         response.headers["Accept-Ranges"] = "bytes"
-        try:
-            await response.make_conditional(request)
-        except RequestedRangeNotSatisfiable:
-            raise Refused(RefusalCode.BAD_REQUEST, "no such range") from None
+        return response
+
+    async def clip(self, app: str, name: str) -> Response:
+        """GET /v1/streams/{app}/{name}/clip"""
+        start, end = (moment(request.args.get(which, ""), which) for which in ("from", "to"))
+        key = StreamKey(check_name(app), check_name(name))
+        found = await self._archive.clip(key, start, end)
+        began = datetime.fromtimestamp(found.start, UTC)
+        file = f"{name.rpartition('/')[2]}-{began:%Y%m%dT%H%M%SZ}.mp4"
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file)}",
+            "Livetrio-Start": began.isoformat(timespec="milliseconds"),
+        }
+        response = Response(self._archive.mp4(found), 200, headers, content_type="video/mp4")
+        response.timeout = None  # as long as the reader takes; a slow one is the connection's
         return response
 
     async def delete(self, id: str) -> Response:

@@ -7,23 +7,25 @@ file; both are logged and counted, and nobody else notices.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
+from livetrio.delivery.record_file import RecordFile, create_file
 from livetrio.delivery.record_formats import Piece, RecordFormat, Tape, TapeFile, make_tape
 from livetrio.delivery.record_path import DEFAULT_TEMPLATE, record_path
-from livetrio.delivery.recording import Recording, save_recording
+from livetrio.delivery.recording import Recording
 from livetrio.errors import LocalProtocolError, RemoteProtocolError
 from livetrio.logs import get_logger
 from livetrio.media.edition import Edition
 from livetrio.media.ring import Cursor, EndOfStream
-from livetrio.packet import US_PER_SECOND, Kind
+from livetrio.packet import US_PER_SECOND, Kind, Packet
 
 __all__ = ["RecordOptions", "Recorder", "RecorderCounts"]
 
@@ -71,24 +73,19 @@ class RecorderCounts:
 
 @dataclass(slots=True, eq=False)
 class _OpenFile:
-    """A file that is being written: all its methods run in worker threads."""
+    """A file that is being written, and where in the stream it stands."""
 
-    recording: Recording
-    file: BinaryIO
+    file: RecordFile
     tape_file: TapeFile
     began: int
     """Time of its first frame, microseconds."""
+    planned: int
+    """Bytes, with those that are on their way to the disk."""
     noted: float = 0.0
 
-    def finish(self, folder: Path) -> None:
-        """Patch, close, note. The file is closed whatever happens."""
-        with contextlib.closing(self.file):
-            duration = round(self.recording.duration * US_PER_SECOND)
-            for offset, data in self.tape_file.patches(duration):
-                self.file.seek(offset)
-                self.file.write(data)
-        self.recording.finished = True
-        save_recording(folder, self.recording)
+    @property
+    def recording(self) -> Recording:
+        return self.file.recording
 
 
 class Recorder:
@@ -114,6 +111,8 @@ class Recorder:
         self._begun = begun
         self._done = done
         self._open: _OpenFile | None = None
+        self.newest: Recording | None = None
+        """The file that was begun last, open or not."""
 
     @property
     def recording(self) -> Recording | None:
@@ -155,26 +154,30 @@ class Recorder:
                 await self._edition.pacer.rest(self._options.pace)
         except (EndOfStream, trio.Cancelled):
             with trio.CancelScope(shield=True):
-                await self._write(tape, tape.end())
+                # The end of a stream often comes as a cancellation, in the middle of a rest.
+                rest: list[Packet] = []
+                with suppress(EndOfStream), trio.move_on_after(0):
+                    rest = await cursor.read()  # at once, or not at all
+                await self._write(tape, [*tape.feed(rest), *tape.end()])
             raise
 
     async def _write(self, tape: Tape, pieces: list[Piece]) -> None:
         """Bytes are made here, where nothing else runs; only they go to the thread."""
         batch: list[bytes] = []
+        until = 0
         for piece in pieces:
             if self._is_new_file(piece):
-                await self._put(batch)
-                batch = []
+                await self._put(batch, until)
+                batch, until = [], 0
                 await self._abandon()
                 await self._begin(tape, piece)
             if self._open is None:
                 continue  # before the first key frame
             data = self._open.tape_file.add(piece)
             batch.append(data)
-            self._open.recording.size += len(data)
-            elapsed = max(piece.until - self._open.began, 0) / US_PER_SECOND
-            self._open.recording.duration = max(self._open.recording.duration, elapsed)
-        await self._put(batch)
+            self._open.planned += len(data)
+            until = max(until, piece.until)
+        await self._put(batch, until)
 
     def _is_new_file(self, piece: Piece) -> bool:
         if not piece.begins:
@@ -184,39 +187,39 @@ class Recorder:
         options = self._options
         lasted = (piece.time - self._open.began) / US_PER_SECOND
         too_long = options.split_time and lasted >= options.split_time
-        too_big = options.split_size and self._open.recording.size >= options.split_size
+        too_big = options.split_size and self._open.planned >= options.split_size
         return bool(too_long or too_big)
 
     async def _begin(self, tape: Tape, piece: Piece) -> None:
         tape_file = tape.open(piece)
-        began = time.time()
+        # The clock of the moment its first frame was captured, as far as we can know it: the
+        # group of pictures that a recording begins with is seconds old.
+        newest = self._edition.newest_dts
+        age = 0 if newest is None else max(newest - piece.time, 0)
+        began = time.time() - age / US_PER_SECOND
         stem = record_path(self._options.template, self._edition.key, began)
         recording = Recording(*self._edition.key, "", self.format, began)
         recording.codecs = [
             track.codec.value for track in self._edition.tracks if track.kind is not Kind.DATA
         ]
-        open_file = await self._in_thread(
-            lambda: _create(self._options.folder, stem, tape.suffix, recording)
-        )
-        self._open = _OpenFile(recording, open_file, tape_file, piece.time)
+        create = partial(create_file, self._options.folder, stem, tape.suffix, recording)
+        file = await self._in_thread(partial(create, tape_file.head))
+        self._open = _OpenFile(file, tape_file, piece.time, recording.size)
+        self.newest = recording
         self._counts.files += 1
+        self._counts.bytes += recording.size
         self._begun(recording)
-        recording.size = len(tape_file.head)
-        await self._put([tape_file.head])
 
-    async def _put(self, batch: list[bytes]) -> None:
+    async def _put(self, batch: list[bytes], until: int) -> None:
+        """until: when the last frame in there is over."""
         data = b"".join(batch)
         current = self._open
         if current is None or not data:
             return
         note = trio.current_time() - current.noted >= _NOTE_EVERY
-
-        def write() -> None:
-            current.file.write(data)
-            if note:
-                save_recording(self._options.folder, current.recording)
-
-        await self._in_thread(write)
+        lasted = max(until - current.began, 0) / US_PER_SECOND
+        await self._in_thread(partial(current.file.write, data, note=note))
+        current.recording.duration = max(current.recording.duration, lasted)
         if note:
             current.noted = trio.current_time()
         self._counts.bytes += len(data)
@@ -226,13 +229,16 @@ class Recorder:
         current, self._open = self._open, None
         if current is None:
             return
+        recording = current.recording
+        lasted = round(recording.duration * US_PER_SECOND)
+        patches = current.tape_file.patches(lasted, recording.size)
         try:
-            await self._in_thread(lambda: current.finish(self._options.folder))
+            await self._in_thread(partial(current.file.finish, patches))
         except OSError as error:
             self._counts.failures += 1
-            path = current.recording.path
-            log.warning("recording not finished properly", path=path, reason=str(error))
-        self._done(current.recording)
+            about = {"path": recording.path, "reason": str(error)}
+            log.warning("recording not finished properly", **about)
+        self._done(recording)
 
     async def _in_thread(self, job: Callable[[], T]) -> T:
         """Run a disk's work. A batch that was begun is ended, cancelled or not, but a disk that
@@ -241,16 +247,3 @@ class Recorder:
             return await trio.to_thread.run_sync(job, limiter=self._threads, abandon_on_cancel=True)
         self._open = None
         raise OSError(f"the disk has not answered for {_HANGS:g} s")
-
-
-def _create(folder: Path, stem: Path, suffix: str, recording: Recording) -> BinaryIO:
-    """A new file, never one that is there; two within a second get a number."""
-    (folder / stem).parent.mkdir(parents=True, exist_ok=True)
-    for number in range(1, 1_000):
-        name = stem.name + (f"-{number}" if number > 1 else "") + suffix
-        with contextlib.suppress(FileExistsError):
-            # Unbuffered: what was written survives the process, if not the machine.
-            file = (folder / stem.parent / name).open("xb", buffering=0)
-            recording.path = (stem.parent / name).as_posix()
-            return file
-    raise OSError(f"a thousand recordings are called {stem} already")

@@ -55,8 +55,13 @@ class TapeFile(Protocol):
     def add(self, piece: Piece) -> bytes:
         """The bytes of a piece."""
 
-    def patches(self, duration: int) -> list[tuple[int, bytes]]:
-        """At the end: (offset, bytes) to write over what is there. duration: microseconds."""
+    def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:
+        """At the end: (offset, bytes) to write over what is there.
+
+        Args:
+            duration: microseconds.
+            size: bytes that the disk took, maybe fewer than were added.
+        """
 
 
 class Tape(Protocol):
@@ -145,10 +150,11 @@ class FlvFile:
         self._size += len(data)
         return data
 
-    def patches(self, duration: int) -> list[tuple[int, bytes]]:
-        self._about |= {"duration": duration / US_PER_SECOND, "filesize": float(self._size)}
-        step = -(-len(self._keys) // _INDEX) or 1
-        keys = self._keys[::step]
+    def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:
+        self._about |= {"duration": duration / US_PER_SECOND, "filesize": float(size)}
+        there = [key for key in self._keys if key[1] < size]
+        step = -(-len(there) // _INDEX) or 1
+        keys = there[::step]
         return [(self._metadata_at, self._metadata(keys, _INDEX - len(keys)))]
 
     def _metadata(self, keys: Sequence[tuple[int, int]], spare: int) -> bytes:
@@ -222,7 +228,7 @@ class Mp4File:
         samples = piece.content.samples
         return fragment(self._number, self._tracks, samples, origin=self._origin)
 
-    def patches(self, duration: int) -> list[tuple[int, bytes]]:  # noqa: ARG002
+    def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:  # noqa: ARG002
         return []
 
 
@@ -238,5 +244,5 @@ class TsFile:
         tables = self._muxer.tables() if piece.begins else b""
         return tables + self._muxer.write(piece.content.samples)
 
-    def patches(self, duration: int) -> list[tuple[int, bytes]]:  # noqa: ARG002
+    def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:  # noqa: ARG002
         return []

@@ -26,7 +26,8 @@ def record_path(template: str, key: StreamKey, began: float) -> Path:
     """The path of a new recording below the folder of recordings, without its suffix.
 
     Args:
-        template: as the configuration has checked it: fields `{app}`, `{name}`, `{unix}`, and strftime's codes (local time).
+        template: as the configuration has checked it: fields `{app}`, `{name}`, `{unix}`, and
+            strftime's codes (local time).
         began: Unix time, seconds.
     """
     # The date first: a "%" in a stream's name is no code.

@@ -105,7 +105,9 @@ class Recordings:
         stream.scope.nursery.start_soon(partial(self._record, key, running), name="record")
 
     async def stop(self, key: StreamKey) -> Recording | None:
-        """End a stream's recording; returns when its file is whole. None: nothing was begun.
+        """End a stream's recording; returns when its file is whole.
+
+        None: there was nothing to record.
 
         Raises:
             Refused: NOT_FOUND, it is not being recorded.
@@ -113,10 +115,10 @@ class Recordings:
         running = self._running.get(key)
         if running is None:
             raise Refused(RefusalCode.NOT_FOUND, f"stream {key} is not being recorded")
-        recording = running.recorder.recording if running.recorder is not None else None
         running.stopped.cancel()
         await running.done.wait()
-        return recording
+        newest = running.recorder.newest if running.recorder is not None else None
+        return newest if newest is not None and newest.size else None
 
     async def delete(self, recording: Recording) -> None:
         """Delete a finished recording, file and all.
@@ -188,6 +190,8 @@ class Recordings:
         self._tell("record.begun", recording)
 
     def _done(self, recording: Recording) -> None:
+        if not recording.size:  # a disk that refused from the first frame on
+            self._recordings.pop(recording.id, None)
         self._tell("record.done", recording)
 
     def _tell(self, type_: str, recording: Recording) -> None:

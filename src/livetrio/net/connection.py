@@ -122,6 +122,17 @@ class Connection:
             with suppress(BlockingIOError):
                 return self._recv()
 
+    def fileno(self) -> int:
+        """For whoever waits for many connections at once."""
+        return self._sock.fileno()
+
+    def receive_nowait(self) -> bytes | None:
+        """What has arrived on a plain connection, None if that is nothing, b"" at the end."""
+        try:
+            return self._recv()
+        except BlockingIOError:
+            return None
+
     def _recv(self) -> bytes:
         try:
             data = self._sock.recv(_READ_SIZE)

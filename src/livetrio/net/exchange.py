@@ -6,7 +6,8 @@ has taken the connection over, h11 is dropped and the bytes come from a feed or 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -16,9 +17,17 @@ import trio
 from livetrio.errors import LocalProtocolError, RefusalCode, Refused, RemoteProtocolError
 from livetrio.logs import get_logger
 from livetrio.net.connection import Connection
+from livetrio.net.lane import Quick
 from livetrio.net.request import Headers, HttpProtocolError, Request
 
-__all__ = ["STATUS", "Exchange", "final_response", "listen_only", "next_event"]
+__all__ = [
+    "STATUS",
+    "Exchange",
+    "final_response",
+    "listen_only",
+    "next_event",
+    "response_head",
+]
 
 log = get_logger(__name__)
 
@@ -47,9 +56,11 @@ _EVERY_ANSWER = [
 class Exchange:
     """One request and its answer, given to a route's handler."""
 
-    __slots__ = ("_h11", "connection", "conversation", "request", "taken")
+    __slots__ = ("_h11", "connection", "conversation", "head", "quick", "request", "taken")
 
-    def __init__(self, connection: Connection, parser: h11.Connection, request: Request) -> None:
+    def __init__(
+        self, connection: Connection, parser: h11.Connection, request: Request, head: bytes = b""
+    ) -> None:
         self._h11: h11.Connection | None = parser
         self.connection = connection
         self.request = request
@@ -57,6 +68,10 @@ class Exchange:
         """Has the handler taken the connection over?"""
         self.conversation: Callable[[], Awaitable[None]] | None = None
         """What goes on with a connection that was taken over, when the handler has returned."""
+        self.head = head
+        """The request as it was received, if it is a GET that came in one piece; b"" if not."""
+        self.quick: Quick | None = None
+        """Set by a handler that can answer its connection's next requests by plain calls."""
 
     def reply(
         self,
@@ -90,6 +105,43 @@ class Exchange:
         if body and self.request.method != "HEAD":
             data += parser.send(h11.Data(data=body))
         self.connection.outbox.send(data + parser.send(h11.EndOfMessage()))
+
+    async def stream(
+        self,
+        status: int,
+        body: AsyncGenerator[bytes, None],
+        *,
+        size: int | None,
+        content_type: str,
+        headers: Headers = (),
+    ) -> None:
+        """Answer with a body that is read as the peer takes it.
+
+        Args:
+            body: not begun where there is only a head to send; it gives `size` bytes.
+            size: Content-Length; None: unknown, then in chunks, or until the close.
+
+        Raises:
+            RemoteProtocolError: whatever ends the body early; the connection is closed then, for
+                nothing else tells the peer.
+        """
+        headers = list(headers)
+        own = {name for name, _ in headers}
+        fields = [field for field in _EVERY_ANSWER if field[0] not in own]
+        fields += [("Date", formatdate(usegmt=True)), *headers, ("Content-Type", content_type)]
+        if size is not None:
+            fields.append(("Content-Length", str(size)))
+        parser, outbox = self._parser, self.connection.outbox
+        response = h11.Response(status_code=status, headers=fields, reason=_phrase(status))
+        outbox.send(parser.send(response))
+        if self.request.method != "HEAD":
+            self.taken = True  # no other answer can be sent any more
+            async with aclosing(body) as pieces:
+                async for piece in pieces:
+                    outbox.send(parser.send(h11.Data(data=piece)))
+                    await outbox.flushed()
+            self.taken = False
+        outbox.send(parser.send(h11.EndOfMessage()))
 
     def refuse(self, refusal: Refused) -> None:
         """Answer with the refusal's status and reason; the hint goes to the log alone."""
@@ -206,6 +258,16 @@ def final_response(status: int, reason: str, headers: Headers = ()) -> bytes:
     ]
     response = h11.Response(status_code=status, headers=fields, reason=_phrase(status))
     return parser.send(response) + parser.send(h11.Data(data=body))
+
+
+def response_head(size: int, content_type: str, headers: Headers = ()) -> bytes:
+    """The head of a 200 as `Exchange.reply` sends it, for bytes that go to many."""
+    own = {name for name, _ in headers}
+    fields = [field for field in _EVERY_ANSWER if field[0] not in own]
+    fields += [("Date", formatdate(usegmt=True)), *headers]
+    fields += [("Content-Length", str(size)), ("Content-Type", content_type)]
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 def next_event(parser: h11.Connection) -> object:

@@ -17,6 +17,7 @@ from livetrio.config import Network
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.net.connection import Connection
 from livetrio.net.exchange import Exchange, final_response, next_event
+from livetrio.net.lane import Lane
 from livetrio.net.listen import Caps
 from livetrio.net.request import (
     MAX_HEAD,
@@ -57,6 +58,7 @@ class HttpServer:
         trusted: Sequence[Network] = (),
         caps: Caps | None = None,
         max_query_fields: int = MAX_QUERY_FIELDS,
+        lane: Lane | None = None,
     ) -> None:
         """Serve these routes, the first that matches.
 
@@ -64,7 +66,9 @@ class HttpServer:
             trusted: proxies whose X-Forwarded-For is believed.
             caps: the node's, so that those behind a proxy are counted one by one.
             max_query_fields: parameters that a request may have.
+            lane: where connections wait whose next requests are like their last.
         """
+        self._lane = lane
         self._max_query_fields = max_query_fields
         self._routes = routes
         self._trusted = trusted
@@ -74,7 +78,8 @@ class HttpServer:
         """Answer requests until the peer, a handler or a broken request ends it."""
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         proxy = connection.peer, connection.port
-        while (exchange := await self._next_exchange(connection, parser)) is not None:
+        early = b""
+        while (exchange := await self._next_exchange(connection, parser, early)) is not None:
             connection.peer, connection.port = proxy
             with self._asker_counted(exchange) if connection.trusted else _ADMITTED as admitted:
                 if admitted:
@@ -92,12 +97,22 @@ class HttpServer:
             await connection.outbox.flushed()
             await trio.lowlevel.checkpoint()
             parser.start_next_cycle()
+            early = b""
+            lane = self._lane
+            if lane is not None and exchange.quick and exchange.head and lane.takes(connection):
+                early = await lane.stay(connection, exchange.head, exchange.quick)
+                if not early:
+                    return
 
     async def _next_exchange(
-        self, connection: Connection, parser: h11.Connection
+        self, connection: Connection, parser: h11.Connection, early: bytes
     ) -> Exchange | None:
-        """Read one request head; None when the peer is done."""
+        """Read one request head, which begins with early; None when the peer is done."""
+        head = early
+        if early:
+            parser.receive_data(early)
         first = parser.trailing_data[0]
+        pieces = 1 if first else 0
         try:
             with trio.move_on_after(HEAD_TIMEOUT):
                 while (event := next_event(parser)) is h11.NEED_DATA:
@@ -105,13 +120,17 @@ class HttpServer:
                     if not data and not first:
                         return None  # closed between two requests
                     first = first or data[:16]
+                    head, pieces = data, pieces + 1
                     parser.receive_data(data)
                 if not isinstance(event, h11.Request):
                     return None
                 request = parse_request(event, self._max_query_fields)
                 if not request.has_body:
                     next_event(parser)  # the end of the message
-                return Exchange(connection, parser, request)
+                whole = pieces == 1 and head.startswith(b"GET ") and not request.has_body
+                if not whole or parser.trailing_data[0]:
+                    head = b""
+                return Exchange(connection, parser, request, head)
             if not first:
                 return None  # silent between two requests
             raise HttpProtocolError(408, f"request head not finished in {HEAD_TIMEOUT:g} s")

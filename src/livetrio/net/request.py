@@ -26,6 +26,7 @@ __all__ = [
     "Request",
     "forwarded_for",
     "parse_request",
+    "parse_target",
     "stream_path",
 ]
 
@@ -103,13 +104,19 @@ def parse_request(head: h11.Request, max_fields: int = MAX_QUERY_FIELDS) -> Requ
     if "transfer-encoding" in headers and ("content-length" in headers or version == (1, 0)):
         # RFC 9112 6.1: what request smuggling is made of; no honest client sends it.
         raise HttpProtocolError(400, "ambiguous body length: possible request smuggling")
-    path, query = _parse_target(head.target.decode("ascii"), max_fields)
+    path, query = parse_target(head.target.decode("ascii"), max_fields)
     raw_query = head.target.decode("ascii").partition("?")[2]
     return Request(head.method.decode("ascii"), path, query, headers, version, raw_query)
 
 
-def _parse_target(target: str, max_fields: int) -> tuple[str, dict[str, str]]:
-    """Origin form, absolute form (as proxies send it) or "*"; RFC 9112 3.2."""
+def parse_target(target: str, max_fields: int = MAX_QUERY_FIELDS) -> tuple[str, dict[str, str]]:
+    """Path and query of a target in origin form, absolute form (as proxies send it) or "*".
+
+    Source: RFC 9112 section 3.2.
+
+    Raises:
+        HttpProtocolError: 400.
+    """
     raw_path, _, raw_query = target.partition("?")
     if raw_path.lower().startswith(("http://", "https://")):
         _, slash, rest = raw_path.partition("//")[2].partition("/")

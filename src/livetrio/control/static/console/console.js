@@ -3,6 +3,7 @@
 import { api, listen } from "/assets/console/api.js";
 import { clientsPage } from "/assets/console/clients.js";
 import { publishPage } from "/assets/console/publish.js";
+import { recordingsPage } from "/assets/console/recordings.js";
 import { relaysPage } from "/assets/console/relays.js";
 import { streamsPage } from "/assets/console/streams.js";
 import { treePage } from "/assets/console/tree.js";
@@ -18,6 +19,7 @@ const pages = {
   publish: { make: publishPage, beat: false },
   clients: { make: clientsPage, beat: true },
   relays: { make: relaysPage, beat: true },
+  recordings: { make: recordingsPage, beat: false },
   tree: { make: treePage, beat: true },
 };
 

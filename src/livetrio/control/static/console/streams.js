@@ -87,6 +87,16 @@ function watchLink(stream, state) {
   return el("a", { class: "button", href, target: "_blank", rel: "noreferrer", data: { key: `w ${name}` } }, t("watch"));
 }
 
+/** The last key frame, made anew by the server for each group of pictures. */
+function picture(stream, state) {
+  const port = state.node.ports.httpflv ?? state.node.ports.hls;
+  if (!port || !stream.tracks.some((one) => one.kind === "video")) return null;
+  const scheme = port.tls ? "https" : "http";
+  const turn = Math.floor(Date.now() / 5000); // not with every beat
+  const src = `${scheme}://${location.hostname}:${port.port}/${path(stream.app, stream.name)}.jpg?width=240&t=${turn}`;
+  return el("img", { class: "snapshot", src, alt: "", width: 240, onerror: (event) => event.target.remove() });
+}
+
 function card(stream, state) {
   const live = stream.state === "live";
   return el(
@@ -104,7 +114,7 @@ function card(stream, state) {
         }, t("stop")),
       ),
     ),
-    verdict(stream), facts(stream),
+    live ? picture(stream, state) : null, verdict(stream), facts(stream),
   );
 }
 

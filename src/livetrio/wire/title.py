@@ -1,0 +1,56 @@
+"""Title: a media file that can be played from many places; what FLV and MP4 files have in common.
+
+Whoever opens a file gives a Source, and the formats ask it for the bytes they need: an index at
+first, then the frames of the part that is played. A call of theirs reads from a disk, so it
+belongs into a worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from livetrio.packet import Packet, Track
+
+__all__ = ["Source", "Title"]
+
+
+class Source(Protocol):
+    """A file, open for reading at any place."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it had when it was opened."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes from an offset on; fewer at the end of the file. OSError where it fails."""
+
+
+class Title(Protocol):
+    """The index of a file. Times are microseconds from the file's beginning."""
+
+    @property
+    def tracks(self) -> Sequence[Track]:
+        """Video first; at most one of each kind."""
+
+    @property
+    def duration(self) -> int:
+        """When its last frame is over."""
+
+    @property
+    def points(self) -> Sequence[int]:
+        """Where a decoder can start, ascending; the first of all is where the file begins."""
+
+    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet]:
+        """The frames from one of the points up to another, in decoding order; no configuration.
+
+        Reads as it goes: what is held at a time is about a second of media.
+
+        Args:
+            source: the file this is the index of.
+            first: number of the point where to begin.
+            stop: number of the point before which to end; `len(points)`: with the file.
+
+        Raises:
+            RemoteProtocolError: the file is broken there.
+        """
