@@ -20,6 +20,7 @@ from livetrio.wire import stun
 @asynccontextmanager
 async def playing():
     """A connected viewer, and somebody else on the same host."""
+    finished = False
     async with (
         transport() as gateway,
         gateway.open_peer(remote_of(), name="a peer") as peer,
@@ -29,6 +30,8 @@ async def playing():
         await viewer.connect()
         await heard_from(peer, viewer)
         yield peer, viewer, victim
+        finished = True
+    assert finished, peer.scope.reason  # who is ended leaves the block quietly
 
 
 async def got(client: IceClient) -> list[bytes]:
@@ -83,7 +86,7 @@ async def test_an_answer_that_was_guessed_proves_nothing(lie):
 
 
 async def test_what_a_check_of_ours_says_is_what_a_full_agent_expects():
-    async with playing() as (peer, viewer, victim):
+    async with playing() as (peer, viewer, _):
         viewer.move()
         viewer.answers = False
         await viewer.prove()
@@ -123,6 +126,27 @@ async def test_of_several_addresses_before_the_handshake_each_proves_itself():
         assert peer.address.endswith(f":{two.sock.getsockname()[1]}")
         assert peer.send_run(run_of(1))
         assert await two.receive_rtp() == run_of(1).packets[0]
+
+
+async def test_what_one_peer_has_proven_of_an_address_does_not_count_for_another(autojump_clock):
+    patiently(autojump_clock)
+    async with (
+        transport() as gateway,
+        gateway.open_peer(remote_of(), name="gone quiet") as old,
+        gateway.open_peer(remote_of(), name="a thief") as thief,
+        ice_client(old.local, address_of(gateway)) as victim,
+        ice_client(thief.local, address_of(gateway)) as viewer,
+    ):
+        await victim.connect()
+        await viewer.connect()
+        await trio.sleep(6)
+        await heard_from(thief, viewer)
+        victim.credentials, victim.answers = thief.local, False
+        await victim.check()  # the thief's, with the victim's address on it
+        assert not old.address
+        served = thief.address
+        here = f":{viewer.sock.getsockname()[1]}"
+    assert served.endswith(here)
 
 
 async def test_a_new_ice_generation_is_checked_with_its_own_credentials():

@@ -10,7 +10,9 @@ import trio.testing
 from kit.media import avc_config
 from kit.rtp_source import (
     EXTENSIONS,
+    FakePeer,
     RtpSource,
+    agreed,
     audio_media,
     av1_payloads,
     av1_sequence_header,
@@ -25,8 +27,10 @@ from kit.rtp_source import (
     vp9_payloads,
 )
 
+from livetrio.net.beat import Beat
 from livetrio.packet import Codec, Kind
 from livetrio.webrtc.negotiation_words import Media
+from livetrio.webrtc.publisher import Publisher
 from livetrio.webrtc.receive_track import ReceivePolicy
 from livetrio.wire.nal import join_units
 from livetrio.wire.rtp import extensions as ext
@@ -71,6 +75,29 @@ async def test_pictures_and_sound_come_into_the_stream_as_flv_would_carry_them(a
         assert (head.config, head.track.codec, head.track.channels) == (True, Codec.OPUS, 2)
         assert (sound.data, sound.key) == (b"\xfc\x01", True)
         assert (later.key, later.dts) == (False, 33_333)
+
+
+async def test_what_came_before_the_stream_was_there_stays_before_what_follows(autojump_clock):
+    """A browser's first key frame comes with its last handshake message."""
+    for _ in range(20):
+        async with publishing() as rig:
+            peer, source = FakePeer(rig.peer.scope), camera(mid="1")
+            peer.connected.set()
+            early = [(data, trio.current_time()) for data in picture(source, key=True)]
+            publisher = Publisher(peer, agreed(), rig.publication, beat=Beat())
+            before = peer.on_rtp
+
+            async def more(peer=peer, source=source, before=before):
+                while peer.on_rtp is before:
+                    await trio.lowlevel.checkpoint()
+                peer.receive(picture(source, number=1))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(more)
+                nursery.start_soon(publisher.run, early)
+                await trio.sleep(0.01)
+                nursery.cancel_scope.cancel()
+            assert [frame.key for frame in rig.frames()] == [True, False]
 
 
 @pytest.mark.parametrize(

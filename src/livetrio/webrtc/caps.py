@@ -22,6 +22,10 @@ class Ticket:
         self._peer = peer
         self._waits = True
 
+    def pending(self) -> bool:
+        """Has it still to connect?"""
+        return self._waits
+
     def connected(self) -> None:
         """It is no longer pending; its peer counts among the transport's from now on."""
         if self._waits:

@@ -20,6 +20,7 @@ from livetrio.net.guard import guarded
 from livetrio.webrtc.paths import shown
 
 if TYPE_CHECKING:
+    from livetrio.webrtc.ice import Challenge
     from livetrio.webrtc.peer import Peer
 
 __all__ = ["MAX_DATAGRAM", "UdpPath", "UdpSocket", "blame"]
@@ -29,7 +30,9 @@ log = get_logger(__name__)
 MAX_DATAGRAM: Final = 2048
 """Bytes; nothing that belongs here is larger than an Ethernet frame."""
 _BATCH: Final = 64
-"""Datagrams handled before everybody else has a turn: half a millisecond of media."""
+"""Datagrams handled before everybody else has a turn: half a millisecond of media ..."""
+_HOLD: Final = 0.002
+"""... and seconds, where there is more than media: what RTCP says may be dear to act on."""
 _BUFFER: Final = 4 << 20
 """Bytes of kernel buffer asked for, each way; the kernel cuts it to net.core.[rw]mem_max."""
 _UDP_SEGMENT: Final = 103
@@ -92,6 +95,8 @@ class UdpSocket:
     def _receive_some(self) -> bool:
         """Handle one batch; True if there is probably more."""
         sock, paths = self._sock, self.paths
+        # One time for all: they have been there since, or come within the millisecond.
+        now = trio.current_time()
         for _ in range(_BATCH):
             try:
                 data, source = sock.recvfrom(MAX_DATAGRAM + 1)
@@ -107,11 +112,15 @@ class UdpSocket:
             if path is not None and 127 < data[0] < 192:  # RFC 7983: SRTP and SRTCP
                 peer = self._handling = path.peer
                 if peer is not None:
-                    peer.receive_media(path, data, trio.current_time())
+                    peer.receive_media(path, data, now)
+                if not 192 <= data[1] <= 223:
+                    continue
             else:
                 self._handling = path.peer if path is not None else None
                 if self._handler(self, source, data):
                     return True
+            if trio.current_time() - now > _HOLD:
+                return True
         return True
 
     def _blame(self, error: BaseException) -> None:
@@ -171,7 +180,7 @@ _ORDER: Final[Literal["little", "big"]] = "little" if socket.htons(1) != 1 else 
 class UdpPath:
     """A remote address that a STUN check has validated."""
 
-    __slots__ = ("_address", "_socket", "heard", "peer")
+    __slots__ = ("_address", "_socket", "challenge", "heard", "peer", "proven")
 
     protocol: Literal["udp"] = "udp"
 
@@ -181,6 +190,8 @@ class UdpPath:
         self._address = address
         self.peer: Peer | None = None
         self.heard = 0.0
+        self.proven = False
+        self.challenge: Challenge | None = None
 
     @property
     def address(self) -> str:
@@ -197,5 +208,7 @@ class UdpPath:
         return self._socket.send_run(view, segment, self._address)
 
     def close(self, reason: str) -> None:  # noqa: ARG002 - nothing to tell: UDP has no end
+        self.proven = False  # whose it is next has proven nothing
+        self.challenge = None
         if self._socket.paths.get(self._address) is self:
             del self._socket.paths[self._address]

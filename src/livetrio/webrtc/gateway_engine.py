@@ -35,6 +35,7 @@ from livetrio.webrtc.publisher import Publisher, PublisherStatistics
 from livetrio.webrtc.receive_track import ReceivePolicy
 from livetrio.webrtc.selection import Selection
 from livetrio.webrtc.transport import Transport
+from livetrio.webrtc.viewer import ViewerStatistics
 from livetrio.wire.sdp.fragment import build_fragment, parse_fragment
 
 __all__ = ["GatewayEngine"]
@@ -72,7 +73,10 @@ class GatewayEngine:
         self._transport = transport
         self._players = players
         self._beat = beat
-        self._policy = Policy(start_bitrate=start_bitrate)
+        # A viewer's header extensions are left out: the one that matters, transport-wide sequence
+        # numbers, makes each viewer report ten to twenty times a second, and reading that costs
+        # more than sending the media. REMB and receiver reports say enough once a second.
+        self._policy = Policy(start_bitrate=start_bitrate, send_extensions=frozenset())
         self._receiving = ReceivePolicy(key_frame_interval=key_frame_interval)
 
     @asynccontextmanager
@@ -139,6 +143,10 @@ class _GatewayLink:
         dropped = peer.dropped * _PACKET
         return Numbers(peer.bytes_received, peer.bytes_sent, self._jumps(), dropped, 0)
 
+    def statistics(self) -> object | None:
+        """As `Link.statistics`."""
+        return None
+
     def trickle(self, fragment: str, *, restart: bool) -> str:
         """As `Link.trickle`. Candidates are read and not needed: who is lite, waits to be found."""
         found = parse_fragment(fragment)
@@ -190,10 +198,8 @@ class _Receiving(_GatewayLink):
             self._peer, self._media, publication, beat=self._beat, policy=self._receiving
         )
         self._publisher = publisher
-        async with trio.open_nursery() as nursery:
-            # It runs when the publisher waits for the first time: it listens then.
-            nursery.start_soon(self._replay)
-            await publisher.run()
+        early, self._early = self._early, []
+        await publisher.run(early)
 
     def statistics(self) -> PublisherStatistics | None:
         """What operators are shown of its tracks; None before it publishes."""
@@ -203,11 +209,6 @@ class _Receiving(_GatewayLink):
         """Media come with the last handshake message, and the stream has yet to be opened."""
         if len(self._early) < _EARLY:
             self._early.append((packet, arrival))
-
-    async def _replay(self) -> None:
-        early, self._early = self._early, []
-        for packet, arrival in early:
-            self._peer.on_rtp(packet, arrival)
 
 
 class _Sending(_GatewayLink):
@@ -225,6 +226,11 @@ class _Sending(_GatewayLink):
         super().__init__(peer, local, description, agreed)
         self._player = player
         self._tracks = tracks
+
+    def statistics(self) -> ViewerStatistics | None:
+        """What operators are shown of how it is served; None before it is."""
+        viewer = self._player.viewer
+        return viewer.statistics() if viewer is not None else None
 
     def accept(self, answer: str) -> None:
         """As `Sending.accept`."""

@@ -1,8 +1,13 @@
-"""ICE, lite and controlled (RFC 8445 section 2.5): answers checks, sends none.
+"""ICE, lite and controlled (RFC 8445 section 2.5): answers checks, finds no addresses itself.
 
 The peer finds its way to our public address and says which one it uses; so no STUN server is
 asked, no candidate of the peer's is needed (host names and mDNS names are never looked at), and
 consent is what the peer proves by any authenticated traffic.
+
+One thing that cannot prove: that an address is the peer's. Its credentials are its own, and the
+sender of a datagram is whatever the peer writes into it, so a lite server could be made to flood
+somebody else. Where a peer has more than one address, each is therefore sent a check in return
+(RFC 7675), whose transaction only those can know who receive it there.
 """
 
 from __future__ import annotations
@@ -13,14 +18,23 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from livetrio.wire.stun import REQUEST, StunMessage, build_error, build_success
+from livetrio.wire.stun import (
+    REQUEST,
+    SUCCESS,
+    StunMessage,
+    build_error,
+    build_request,
+    build_success,
+)
 
-__all__ = ["Checked", "IceAgent", "IceCredentials", "Throttle"]
+__all__ = ["Challenge", "Checked", "IceAgent", "IceCredentials", "Throttle"]
 
 _ICE_CHARS: Final = string.ascii_letters + string.digits + "+/"
 _UFRAG_CHARS: Final = 8
 _PWD_CHARS: Final = 24
 """At least 22, for 128 bits (RFC 8445 section 5.3)."""
+_PRIORITY: Final = 110 << 24 | 0xFFFF << 8 | 0xFF
+"""Of a peer-reflexive candidate, component 1 (RFC 8445 section 5.1.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +68,36 @@ class Checked:
     """The peer has chosen it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A check of ours, to an address that is to prove itself."""
+
+    transaction: bytes
+    request: bytes
+    password: str
+    """The peer's own: it authenticates the answer."""
+
+    def answered_by(self, message: StunMessage) -> bool:
+        """Is this the answer?"""
+        return (
+            message.kind == SUCCESS
+            and message.transaction == self.transaction
+            and message.proves(self.password)
+        )
+
+
 class IceAgent:
     """The ICE state of one peer."""
 
-    __slots__ = ("_former", "local", "retired")
+    __slots__ = ("_former", "_tie_breaker", "local", "remote", "retired")
 
     def __init__(self) -> None:
         self.local = IceCredentials.make()
         """The newest generation."""
+        self.remote: IceCredentials | None = None
+        """The peer's own; None before its description."""
         self._former: IceCredentials | None = None
+        self._tie_breaker = secrets.randbits(64)
         self.retired: list[str] = []
         """Fragments that count no more; whoever routes by them takes them out of here."""
 
@@ -103,6 +138,21 @@ class IceAgent:
         reply = build_success(message.transaction, source, password)
         return Checked(reply, valid=True, nominated=message.use_candidate)
 
+    def challenge(self) -> Challenge | None:
+        """A new check of ours; None before the peer's credentials are known."""
+        remote = self.remote
+        if remote is None:
+            return None
+        transaction = secrets.token_bytes(12)
+        request = build_request(
+            transaction,
+            f"{remote.ufrag}:{self.local.ufrag}",
+            remote.pwd,
+            priority=_PRIORITY,
+            controlled=self._tie_breaker,
+        )
+        return Challenge(transaction, request, remote.pwd)
+
     def _password(self, ufrag: str) -> str:
         if ufrag == self.local.ufrag:
             return self.local.pwd
@@ -118,29 +168,33 @@ class IceAgent:
 
 
 class Throttle:
-    """Counts failed checks per source: a flood of them must not cost an HMAC each."""
+    """Counts failed checks per source and fragment: a flood must not cost an HMAC each.
+
+    Per both: whoever forges the address of somebody else does not know the fragment of that one's
+    session, and cannot shut it out. Checks under no known fragment cost no HMAC anyway.
+    """
 
     __slots__ = ("_counts", "_limit", "_second", "_sources")
 
     def __init__(self, limit: int = 50, sources: int = 4096) -> None:
         """
         Args:
-            limit: failures of one address per second before it is not listened to.
-            sources: addresses counted at once; beyond, nobody new is counted, nor shut out.
+            limit: failures of one source per second before it is not listened to.
+            sources: so many are counted at once; beyond, nobody new is counted, nor shut out.
         """
         self._limit = limit
         self._sources = sources
         self._counts: Counter[str] = Counter()
         self._second = 0
 
-    def blocked(self, ip: str, now: float) -> bool:
+    def blocked(self, source: str, now: float) -> bool:
         """Has it failed too often in this second (of Trio's clock)?"""
         if int(now) != self._second:
             self._second = int(now)
             self._counts.clear()
-        return self._counts[ip] >= self._limit if ip in self._counts else False
+        return self._counts[source] >= self._limit if source in self._counts else False
 
-    def failed(self, ip: str) -> None:
+    def failed(self, source: str) -> None:
         """Count a check that was not authentic."""
-        if ip in self._counts or len(self._counts) < self._sources:
-            self._counts[ip] += 1
+        if source in self._counts or len(self._counts) < self._sources:
+            self._counts[source] += 1

@@ -19,6 +19,7 @@ from livetrio.webrtc.paths import shown
 from livetrio.wire.rfc4571 import FrameReader, frame, frame_all
 
 if TYPE_CHECKING:
+    from livetrio.webrtc.ice import Challenge
     from livetrio.webrtc.peer import Peer
 
 __all__ = ["ICE_TCP_LIMITS", "TcpPath", "serve_ice_tcp"]
@@ -33,7 +34,7 @@ Handler = Callable[["TcpPath", bytes], bool]
 class TcpPath:
     """One accepted connection."""
 
-    __slots__ = ("_connection", "heard", "peer")
+    __slots__ = ("_connection", "challenge", "heard", "peer", "proven")
 
     protocol: Literal["tcp"] = "tcp"
 
@@ -41,6 +42,8 @@ class TcpPath:
         self._connection = connection
         self.peer: Peer | None = None
         self.heard = 0.0
+        self.proven = True  # by TCP's own handshake
+        self.challenge: Challenge | None = None
 
     @property
     def address(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from livetrio.webrtc.ice import Challenge
     from livetrio.webrtc.peer import Peer
 
 __all__ = ["Path", "shown"]
@@ -16,6 +17,10 @@ class Path(Protocol):
     peer: Peer | None
     heard: float
     """Trio time of the last authenticated datagram."""
+    proven: bool
+    """Has it been shown that the peer receives what is sent there?"""
+    challenge: Challenge | None
+    """The check of ours that would show it, where one is under way."""
 
     @property
     def protocol(self) -> Literal["udp", "tcp"]:

@@ -21,6 +21,7 @@ from livetrio.webrtc.negotiation_words import Remote
 from livetrio.webrtc.paths import Path
 from livetrio.webrtc.run import Run
 from livetrio.webrtc.srtp import Opener, Sealer, open_srtp
+from livetrio.wire.stun import StunMessage
 
 __all__ = ["Peer"]
 
@@ -61,6 +62,8 @@ class Peer:
         "_path",
         "_paths",
         "_sealer",
+        "_ways",
+        "_wish",
         "bytes_received",
         "bytes_sent",
         "connected",
@@ -83,7 +86,7 @@ class Peer:
         self.ice = ice
         self.opened = trio.current_time()
         self.connected = trio.Event()
-        """An address is validated, the fingerprint verified, the SRTP keys are in place."""
+        """An address is proven, the fingerprint verified, the SRTP keys are in place."""
         self.on_rtp: Callable[[bytes, float], None] = _ignore_rtp
         """Called with each decrypted RTP packet and its arrival (seconds, Trio's clock)."""
         self.on_rtcp: Callable[[bytes], None] = _ignore_rtcp
@@ -105,6 +108,8 @@ class Peer:
         self._opener: Opener | None = None
         self._path: Path | None = None
         self._paths: list[Path] = []
+        self._ways = 0  # paths there have ever been
+        self._wish: Path | None = None  # where it moves to, once that is proven
 
     @property
     def local(self) -> IceCredentials:
@@ -134,17 +139,21 @@ class Peer:
     def accept(self, remote: Remote) -> None:
         """Take the peer's description, where it comes after ours (its answer to our offer)."""
         self._fingerprints = remote.fingerprints
+        self.ice.remote = IceCredentials(remote.ufrag, remote.pwd)
         if remote.setup == "passive":
             self._dtls.be_client()
             self._greet()
         self._secure()
 
-    def restart_ice(self, remote: Remote) -> IceCredentials:  # noqa: ARG002 - lite: no use for it
+    def restart_ice(self, remote: Remote) -> IceCredentials:
         """Begin a new ICE generation: new credentials of ours for the answer (RFC 8445 9).
 
         The old ones count, and media go on, until the first check under the new.
         """
         credentials = self.ice.restart()
+        self.ice.remote = IceCredentials(remote.ufrag, remote.pwd)
+        for path in self._paths:
+            path.challenge = None  # nobody answers those of the old generation
         self._desk.enter(self)
         return credentials
 
@@ -157,7 +166,7 @@ class Peer:
         missing is asked for again (NACK) or skipped to the next key frame.
         """
         sealer, path = self._sealer, self._path
-        if sealer is None or path is None:
+        if sealer is None or path is None or not path.proven:
             self.dropped += len(run.packets)
             return False
         view, segment, count = sealer.seal(run)
@@ -174,7 +183,7 @@ class Peer:
 
     def send_rtcp(self, compound: bytes) -> None:
         """Encrypt and send one compound RTCP packet (at most 1,200 bytes); lost if it cannot."""
-        if self._sealer is not None and self._path is not None:
+        if self._sealer is not None and self._path is not None and self._path.proven:
             self._send(self._sealer.seal_rtcp(compound))
 
     def _send(self, datagram: bytes) -> None:
@@ -210,6 +219,8 @@ class Peer:
         """A DTLS datagram from a validated address. Costs up to a millisecond."""
         for datagram in self._dtls.feed(data):
             path.send(datagram)
+        if self._ways == 1 and self._dtls.state is DtlsState.DONE:
+            path.proven = True  # all we said went there: nobody else could have answered it
         self._follow_dtls()
 
     def tick_dtls(self) -> None:
@@ -251,25 +262,83 @@ class Peer:
             self.scope.cancel(f"DTLS: {error}")
             return
         self._sealer, self._opener = open_srtp(self._dtls.profile, self._dtls.export_keys())
+        self._settle_in()
+
+    def _settle_in(self) -> None:
+        """The keys are there, or the address is proven: when both are, so is the peer."""
+        path = self._path
+        if self._sealer is None or path is None or not path.proven or self.connected.is_set():
+            return
         self.connected.set()
         log.debug("peer connected", peer=self.scope.name, at=self.address, srtp=self.profile)
 
     def use_path(self, path: Path, now: float, *, nominated: bool) -> None:
-        """A check from this address proved that it is the peer's (RFC 8445 7.3)."""
+        """A check with the peer's credentials came from this address (RFC 8445 7.3).
+
+        The first such address is where the handshake goes. Another takes its place when it is
+        nominated, or that one has fallen silent, and in any case not before the peer has
+        answered a check of ours there: in the meantime nothing is lost that was not lost before.
+        """
         path.heard = now
         if path not in self._paths:
-            path.peer = self
-            self._paths.append(path)
-            if len(self._paths) > _MAX_PATHS:
-                oldest = min((p for p in self._paths if p is not self._path), key=_heard)
-                self.drop_path(oldest)
+            self._add_path(path)
         current = self._path
-        if current is None or (
-            path is not current and (nominated or now - current.heard > _SILENT)
-        ):
-            self._path = path
-            log.debug("peer's address", peer=self.scope.name, at=path.address)
-            self._greet()
+        if current is None:
+            self._select(path)
+        elif path is not current and (nominated or now - current.heard > _SILENT):
+            if path.proven:
+                self._select(path)
+            else:
+                self._wish = path
+        if self._ways > 1:
+            self._challenge(path)
+
+    def prove_path(self, path: Path, message: StunMessage, now: float) -> bool:
+        """No request came from this address: is it the answer to our check?"""
+        challenge = path.challenge
+        if challenge is None or not challenge.answered_by(message):
+            return False
+        path.challenge = None
+        path.proven = True
+        path.heard = now
+        if self._wish is path:
+            self._select(path)
+        self._settle_in()
+        return True
+
+    def look_at_paths(self, now: float) -> None:
+        """Leave a selected address that has fallen silent for one that has not."""
+        current = self._path
+        if current is not None and now - current.heard > _SILENT:
+            freshest = max((path for path in self._paths if path.proven), key=_heard, default=None)
+            if freshest is not None and freshest.heard > current.heard:
+                self._select(freshest)
+
+    def _add_path(self, path: Path) -> None:
+        path.peer = self
+        self._paths.append(path)
+        self._ways += 1
+        if len(self._paths) > _MAX_PATHS:
+            oldest = min((p for p in self._paths if p is not self._path), key=_heard)
+            self.drop_path(oldest)
+        if self._ways == 2:  # the first one, so far, had nothing to prove
+            for other in self._paths[:-1]:
+                self._challenge(other)
+
+    def _challenge(self, path: Path) -> None:
+        """Check in return. One per check of the peer's, of its size: no use as an amplifier."""
+        if path.proven:
+            return
+        if path.challenge is None:
+            path.challenge = self.ice.challenge()
+        if path.challenge is not None:
+            path.send(path.challenge.request)
+
+    def _select(self, path: Path) -> None:
+        self._path = path
+        self._wish = None
+        log.debug("peer's address", peer=self.scope.name, at=path.address)
+        self._greet()
 
     def _greet(self) -> None:
         """Say hello as soon as there is somebody to say it to, if that is our part."""
@@ -282,8 +351,10 @@ class Peer:
         path.peer = None
         with suppress(ValueError):
             self._paths.remove(path)
+        if self._wish is path:
+            self._wish = None
         if self._path is path:
-            self._path = max(self._paths, key=_heard, default=None)
+            self._path = max(self._paths, key=lambda p: (p.proven, p.heard), default=None)
         path.close(self.scope.reason or "no longer in use")
 
     def leave(self) -> None:

@@ -7,7 +7,7 @@ does what time causes: feedback every 50 ms, reports every second, key frames no
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -87,6 +87,8 @@ class PublisherStatistics:
     """Why the last of those, or the last broken frame, was one."""
     rtt_ms: float | None
     """Round trip as repairs measure it; None before the first."""
+    levels: Mapping[str, AudioLevel]
+    """The last level of each audio media that sends one, by mid."""
 
 
 class Publisher:
@@ -126,15 +128,21 @@ class Publisher:
         self._malformed_in_a_row = 0
         self._reason = ""
 
-    async def run(self) -> None:
+    async def run(self, early: Iterable[tuple[bytes, float]] = ()) -> None:
         """Publish until cancelled. It listens from the moment it is called.
 
         A peer whose sources all said goodbye (BYE) before it went has ended cleanly.
+
+        Args:
+            early: packets that came before, with their arrival; nothing comes between them and
+                those that follow, which would make them late.
         """
         self._peer.on_rtp = self._receive_rtp
         self._peer.on_rtcp = self._receive_rtcp
         self._publication.on_key_frame_request = self._request_key_frame
         try:
+            for packet, arrival in early:
+                self._receive_rtp(packet, arrival)
             await self._peer.connected.wait()
             self._reported = trio.current_time()
             beats = 0
@@ -162,6 +170,7 @@ class Publisher:
             self._malformed,
             self._reason or reason,
             round(min(recovered) * 1000, 1) if recovered else None,
+            dict(self.levels),
         )
 
     def _receive_rtp(self, data: bytes, arrival: float) -> None:

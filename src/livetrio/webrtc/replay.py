@@ -13,11 +13,12 @@ _MASK = (1 << REPLAY_WINDOW) - 1
 class ReplayWindow:
     """The newest index and a bit for each of those below it."""
 
-    __slots__ = ("_bits", "_newest")
+    __slots__ = ("_bits", "newest")
 
     def __init__(self, index: int) -> None:
         """index: the first one that was authenticated; still to be added."""
-        self._newest = index
+        self.newest = index
+        """The highest index so far."""
         self._bits = 0
 
     def estimate(self, sequence: int) -> int:
@@ -25,7 +26,7 @@ class ReplayWindow:
 
         Negative for one from before the first roll-over that there never was.
         """
-        newest = self._newest
+        newest = self.newest
         roc = newest >> 16
         last = newest & 0xFFFF
         if last < 0x8000:
@@ -37,17 +38,17 @@ class ReplayWindow:
 
     def seen(self, index: int) -> bool:
         """Has it been used already, or is it too old to tell?"""
-        behind = self._newest - index
+        behind = self.newest - index
         if behind < 0:
             return False
         return behind >= REPLAY_WINDOW or bool(self._bits >> behind & 1)
 
     def add(self, index: int) -> None:
         """An authenticated packet had this index."""
-        behind = self._newest - index
+        behind = self.newest - index
         if behind >= 0:
             self._bits |= 1 << behind
             return
         ahead = -behind
         self._bits = (self._bits << ahead & _MASK if ahead < REPLAY_WINDOW else 0) | 1
-        self._newest = index
+        self.newest = index

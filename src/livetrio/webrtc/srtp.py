@@ -7,6 +7,7 @@ profiles of peers that know no GCM: it costs twice as much per packet, and few n
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,6 +23,8 @@ __all__ = ["PROFILES", "Opener", "Profile", "Sealer", "SrtpKeys", "derive", "ope
 
 MAX_SSRCS: Final = 64
 """Streams one peer may send; simulcast with RTX, RED and FEC takes a dozen."""
+_NUMBERS: Final = struct.Struct(">H4xI")
+"""Sequence number and SSRC of an RTP packet, from its third byte on."""
 _E_FLAG: Final = 0x8000_0000
 _MAX_SRTCP_INDEX: Final = 0x7FFF_FFFF
 _LAST_INDEX: Final = (1 << 48) - 1
@@ -177,11 +180,14 @@ class GcmOpener:
         cut = header_size(data)
         if len(data) < cut + GCM_TAG:
             return None
-        ssrc = int.from_bytes(data[8:12], "big")
-        sequence = data[2] << 8 | data[3]
+        sequence, ssrc = _NUMBERS.unpack_from(data, 2)
         window = self._windows.get(ssrc)
         if window is None:
             index = sequence
+        elif (sequence - window.newest) & 0xFFFF == 1:
+            index = window.newest + 1  # in order, as nearly all are
+            if index > _LAST_INDEX:
+                return None
         else:
             index = window.estimate(sequence)
             if not 0 <= index <= _LAST_INDEX or window.seen(index):

@@ -43,7 +43,8 @@ class CmSealer:
                 return memoryview(b""), 1, 0
         sealed: list[bytes] = []
         for packet in run.packets:
-            with suppress(Error):  # behind libsrtp's own window: too late to be of use
+            # Behind libsrtp's own window (too late to be of use), or longer than its buffer.
+            with suppress(Error, ValueError):
                 sealed.append(self._session.protect(packet))
         if not sealed:
             return memoryview(b""), 1, 0
@@ -79,7 +80,7 @@ class CmOpener:
             plain: bytes = (
                 self._session.unprotect_rtcp(data) if rtcp else self._session.unprotect(data)
             )
-        except (Error, TypeError):
+        except (Error, TypeError, ValueError):  # ValueError: over 1,500 bytes, whoever sent it
             return None
         self._ssrcs.add(ssrc)
         return plain

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
 
+from livetrio.access.throttle import one_peer
 from livetrio.config import Network, WebrtcConfig
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.logs import get_logger
@@ -29,7 +31,7 @@ from livetrio.webrtc.ice_tcp import ICE_TCP_LIMITS, TcpPath, serve_ice_tcp
 from livetrio.webrtc.negotiation_words import Remote
 from livetrio.webrtc.paths import Path
 from livetrio.webrtc.peer import Peer
-from livetrio.wire.stun import is_stun, parse_stun
+from livetrio.wire.stun import parse_stun
 
 __all__ = ["Transport", "open_transport"]
 
@@ -73,7 +75,8 @@ class Transport:
         self._open = 0
         self._young: set[Peer] = set()  # not connected yet, or still repeating
         self._throttle = Throttle()
-        self._arrived = trio.Event()
+        self._wake = trio.Event()
+        self._shaking = False  # does the ticker look twenty times a second?
 
     @property
     def peers(self) -> set[Peer]:
@@ -101,13 +104,15 @@ class Transport:
             remote: the peer's description; None where ours comes first (`peer.accept` later).
             name: of its scope, for operators.
             parent: the scope above.
-            ip: whom to count it for under `webrtc.max_peers_per_ip`; "": nobody.
+            ip: whom to count it for under `webrtc.max_peers_per_ip` (of IPv6, its /64);
+                "": nobody.
 
         Raises:
             Refused: TOO_MANY peers, in all or of that address.
         """
         if self._open >= self._config.max_peers:
             raise Refused(RefusalCode.TOO_MANY, "too many WebRTC peers")
+        ip = one_peer(ip) if ip else ""
         if ip and not self._caps.enter(ip):
             raise Refused(RefusalCode.TOO_MANY, "too many WebRTC peers from this address")
         self._open += 1
@@ -117,6 +122,8 @@ class Transport:
                 if remote is not None:
                     peer.accept(remote)
                 self.enter(peer)
+                if not self._young:
+                    self._wake.set()
                 self._young.add(peer)
                 try:
                     yield peer
@@ -136,7 +143,6 @@ class Transport:
         for ufrag in peer.ice.ufrags:
             self._peers[ufrag] = peer
         self._retire(peer)
-        self._arrived.set()
 
     def forget(self, peer: Peer) -> None:
         """No check of this peer any more."""
@@ -175,6 +181,8 @@ class Transport:
             self.unknown += 1
         elif 19 < data[0] < 64:
             peer.receive_dtls(path, data)
+            if not self._shaking and peer.handshaking:
+                self._wake.set()
             return True
         elif 127 < data[0] < 192:
             peer.receive_media(path, data, trio.current_time())
@@ -187,17 +195,22 @@ class Transport:
         now = trio.current_time()
         ip = path.source[0]
         # Who has been validated here is not judged by what others send from the same NAT.
-        if not is_stun(data) or (path.peer is None and self._throttle.blocked(ip, now)):
-            self.unknown += 1
-            return None
         try:
             message = parse_stun(data)
         except RemoteProtocolError as error:
             self._stranger(ip, str(error))
             return None
-        peer = self._peers.get(message.username.partition(":")[0])
-        checked = peer.ice.check(message, path.source) if peer is not None else None
-        if peer is None or checked is None:
+        if path.peer is not None and path.peer.prove_path(path, message, now):
+            return None
+        ufrag = message.username.partition(":")[0]
+        peer = self._peers.get(ufrag)
+        source = f"{ip} {ufrag}"
+        if peer is None or (path.peer is None and self._throttle.blocked(source, now)):
+            self._stranger(ip, "too many guesses" if peer is not None else "nobody's")
+            return None
+        checked = peer.ice.check(message, path.source)
+        if checked is None:
+            self._throttle.failed(source)
             self._stranger(ip, "not authentic")
             return None
         if len(checked.reply) <= len(data):  # else a forged source address would get more
@@ -216,7 +229,6 @@ class Transport:
 
     def _stranger(self, ip: str, reason: str) -> None:
         self.unknown += 1
-        self._throttle.failed(ip)
         log.debug("STUN dropped", source=ip, reason=reason)
 
     # Deadlines.
@@ -225,13 +237,14 @@ class Transport:
         """Repeat handshakes, end who never finishes and who is gone; until cancelled."""
         looked = trio.current_time()
         while True:
-            if not self._peers:
-                self._arrived = trio.Event()
-                await self._arrived.wait()
-            shaking = any(peer.handshaking for peer in self._young)
+            self._shaking = any(peer.handshaking for peer in self._young)
+            pause = _TICK if self._shaking else _YOUNG_LOOK if self._young else _LOOK
+            self._wake = trio.Event()
             # Not net/beat: one timer for all peers is what this is, and the beat wakes 200 times
             # a second while anybody waits.
-            await trio.sleep(_TICK if shaking else _YOUNG_LOOK if self._young else _LOOK)
+            with trio.move_on_after(pause if self._peers else inf):
+                await self._wake.wait()
+                continue  # a first newcomer, or its handshake: look more often from now on
             now = trio.current_time()
             due = self._young
             if now - looked >= _LOOK:
@@ -253,6 +266,7 @@ class Transport:
         elif now - peer.heard > self._config.peer_timeout:
             peer.scope.cancel(f"silent for {self._config.peer_timeout:g} s")
         else:
+            peer.look_at_paths(now)
             peer.settle()
 
 

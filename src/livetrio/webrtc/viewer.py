@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from livetrio.errors import RemoteProtocolError
+from livetrio.logs import get_logger
+from livetrio.packet import Kind
 from livetrio.webrtc.bandwidth import Bandwidth
 from livetrio.webrtc.catch_up import CatchUp
-from livetrio.webrtc.lane import Lane, renumbered
-from livetrio.webrtc.numbering import Numbering
+from livetrio.webrtc.lane import Lane
+from livetrio.webrtc.numbering import Numbering, Warp
 from livetrio.webrtc.quality import Quality
 from livetrio.webrtc.run import Run, runs_of
 from livetrio.webrtc.selection import Selection
@@ -25,16 +29,22 @@ if TYPE_CHECKING:
     from livetrio.webrtc.peer import Peer
     from livetrio.webrtc.play_feed import PlayFeed
 
-__all__ = ["Mode", "Viewer"]
+__all__ = ["Mode", "Viewer", "ViewerStatistics"]
+
+log = get_logger(__name__)
 
 _RESENDS: Final = 400
 """Packets sent again per second and viewer at most, and at once: 20 % loss of 16 Mbit/s. Whoever
 asks for more has no path for them, or wants an amplifier."""
+_ASKING: Final = 0.25
+"""What a number costs of them that is not sent again: it was looked up all the same."""
 _RESEND_SPACING: Final = 0.02
 """Seconds before the same packet is sent once more: NACKs are repeated faster than a round trip."""
 _RESEND_MEMORY: Final = 1_024
 _PLI_SPACING: Final = 0.5
 """Seconds between two wishes for a key frame that one viewer is granted."""
+_MAX_MALFORMED: Final = 1_000
+"""Datagrams in a row that cannot be read, as of a publisher: a single one is nobody's end."""
 
 
 class Mode(enum.Enum):
@@ -48,6 +58,27 @@ class Mode(enum.Enum):
     """Key frames only: the network takes no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class ViewerStatistics:
+    """One WebRTC viewer, as shown to operators."""
+
+    mode: str
+    layer: int | None
+    """Id of the video track it is sent; None while it is none."""
+    bitrate: int | None
+    """bit/s that its network carries, as far as its reports tell."""
+    loss: float
+    """Share of packets that it lately reported lost."""
+    nacks: int
+    """Packets asked for again."""
+    resent: int
+    plis: int
+    switches: int
+    """Times it was moved to another layer, or to key frames and back."""
+    malformed: int
+    """Datagrams that could not be read."""
+
+
 class Viewer:
     """Made by `Player`; joins and leaves a `PlayFeed`."""
 
@@ -56,11 +87,15 @@ class Viewer:
         self.send: Callable[[Run], object] = peer.send_run
         self.feed = feed
         self.selection = selection
+        self.lacks: Set[Kind] = frozenset()
+        """Kinds that it would like, and that the stream had none of when it came."""
         self.mode = Mode.WAITING
         self.lane: Lane | None = None
         self.wanted: Lane | None = None
         """The lane it moves to with its next key frame; None: it is where it should be."""
         self.catch_up: CatchUp | None = None
+        self.replayed: tuple[Lane, int] | None = None
+        """The key frame that it was last sent once more, since it had lost its picture."""
         self.numbering = Numbering()
         self.bandwidth = Bandwidth()
         self.quality = Quality()
@@ -69,6 +104,8 @@ class Viewer:
         self.nacks = 0
         """Packets asked for again."""
         self.plis = 0
+        self.malformed = 0
+        """RTCP datagrams that could not be read."""
         self.switches = 0
         """Times it was moved to another layer, or to key frames and back."""
         self._frozen = 0  # the lane's next index for it, while it is not at the live edge
@@ -76,6 +113,9 @@ class Viewer:
         self._allowed_at = trio.current_time()
         self._again: dict[tuple[int, int], float] = {}  # (ssrc, index): when it was sent again
         self._pli_at = float("-inf")
+        self._malformed_in_a_row = 0
+        # Where nobody agreed on it, it says nothing, and is the dearest thing to read.
+        self._reports_arrivals = feed.layout.transport_cc > 0
 
     @property
     def next_index(self) -> int:
@@ -86,12 +126,29 @@ class Viewer:
             return self.lane.source.history.next_index + self.numbering.shift
         return self._frozen
 
-    def begin(self, lane: Lane, frame: int, now: float) -> None:
-        """Catch up with a lane from a key frame it still has."""
+    def statistics(self) -> ViewerStatistics:
+        """The counters now."""
+        now = trio.current_time()
+        lane, estimate = self.lane, self.bandwidth.estimate(now)
+        layers = [id_ for id_, known in self.feed.lanes.items() if known is lane]
+        return ViewerStatistics(
+            mode=self.mode.value,
+            layer=layers[0] if layers else None,
+            bitrate=round(estimate) if estimate is not None else None,
+            loss=round(self.bandwidth.loss(now), 4),
+            nacks=self.nacks,
+            resent=self.resent,
+            plis=self.plis,
+            switches=self.switches,
+            malformed=self.malformed,
+        )
+
+    def begin(self, lane: Lane, frame: int, now: float, warp: Warp | None = None) -> None:
+        """Catch up with a lane from a key frame it still has; warp: if it was sent it before."""
         next_ = self.next_index
         self.leave_lane()
         self.catch_up = CatchUp(lane.source.history, frame, now)
-        self.numbering.move(lane, self.catch_up.index, next_)
+        self.numbering.move(lane, self.catch_up.index, next_, warp)
         self.lane, self.mode = lane, Mode.CATCHING_UP
 
     def go_live(self, lane: Lane, index: int) -> None:
@@ -124,32 +181,36 @@ class Viewer:
 
     def arrived(self) -> None:
         """Caught up: from now on the pump's runs are its own."""
+        next_, catch_up = self.next_index, self.catch_up
         self.catch_up = None
         self.mode = Mode.LIVE
-        if self.lane is not None:
+        if self.lane is not None and catch_up is not None:
+            self.numbering.move(self.lane, catch_up.index, next_)  # in its own times again
             self.lane.members[self] = None
 
     def own(self, run: Run) -> Run:
         """A run of its lane under its own numbers."""
-        shift = self.numbering.shift
-        if not shift or self.lane is None:
+        shift, stretch = self.numbering.shift, self.numbering.present
+        if not shift or self.lane is None or stretch is None:
             return run
         ssrc = self.lane.source.ssrc.to_bytes(4, "big")
         packets, indexes = list(run.packets), list(run.indexes)
         for at, packet in enumerate(packets):
             if packet[8:12] == ssrc:  # and not the sound that rides along
                 indexes[at] += shift
-                packets[at] = renumbered(packet, indexes[at])
+                packets[at] = stretch.dressed(packet, indexes[at])
         return Run(packets, indexes)
 
     def receive(self, compound: bytes) -> None:
-        """Act on one decrypted RTCP datagram of this viewer.
-
-        Raises:
-            RemoteProtocolError: it cannot be read.
-        """
+        """Act on one decrypted RTCP datagram of this viewer; one that cannot be read is counted."""
         now = trio.current_time()
-        for packet in parse_rtcp(compound):
+        try:
+            packets = parse_rtcp(compound, transport=self._reports_arrivals)
+        except RemoteProtocolError as error:
+            self._bad(str(error))
+            return
+        self._malformed_in_a_row = 0
+        for packet in packets:
             match packet:
                 case ReceiverReport() | SenderReport():
                     self._reported(packet.reports, now)
@@ -163,6 +224,14 @@ class Viewer:
                     self.bandwidth.feedback(packet, self.feed.log, now)
                 case _:
                     pass  # descriptions and goodbyes of a receiver change nothing
+
+    def _bad(self, reason: str) -> None:
+        self.malformed += 1
+        self._malformed_in_a_row += 1
+        if self.malformed == 1:
+            log.info("unreadable packet", peer=self.peer.scope.name, reason=reason)
+        if self._malformed_in_a_row > _MAX_MALFORMED:
+            self.peer.scope.cancel(f"nothing readable in {_MAX_MALFORMED} packets: {reason}")
 
     def _reported(self, reports: list[ReportBlock], now: float) -> None:
         for report in reports:
@@ -186,6 +255,7 @@ class Viewer:
         for sequence in nack.lost:
             if self._allowance < 1:
                 break
+            self._allowance -= _ASKING
             pair = self._lookup(nack.media_ssrc, sequence)
             if pair is None:
                 continue
@@ -193,7 +263,7 @@ class Viewer:
             if now - self._again.get(mark, float("-inf")) < _RESEND_SPACING:
                 continue
             self._again[mark] = now
-            self._allowance -= 1
+            self._allowance -= 1 - _ASKING
             found.append(pair)
         self.resent += len(found)
         for run in runs_of(found):
@@ -216,4 +286,4 @@ class Viewer:
         packet = stretch.lane.source.history.packet(index - stretch.shift)
         if packet is None:
             return None
-        return (renumbered(packet, index) if stretch.shift else packet), index
+        return stretch.dressed(packet, index), index

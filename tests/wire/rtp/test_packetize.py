@@ -192,6 +192,13 @@ def test_an_opus_packet_is_a_payload():
     opus.configure(b"OpusHead")
     assert opus.packetize(b"\xfcsound", key=True) == [b"\xfcsound"]
     assert opus.packetize(b"", key=True) == []
+    longest = b"\xfc" + bytes(1_274)
+    assert opus.packetize(longest, key=True) == [longest]
+
+
+def test_an_opus_packet_that_no_datagram_holds_is_refused():
+    with pytest.raises(RemoteProtocolError, match=r"Opus: a packet of 1276 bytes"):
+        packetizer(Codec.OPUS).packetize(b"\xff" + bytes(1_275), key=True)
 
 
 def test_each_codec_that_rtp_carries_has_its_packetiser_and_no_other():

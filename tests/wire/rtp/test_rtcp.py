@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livetrio.errors import LocalProtocolError, RemoteProtocolError
-from livetrio.wire.rtp.rtcp import MAX_PACKETS, parse_rtcp
+from livetrio.wire.rtp.rtcp import MAX_NUMBERS, MAX_PACKETS, parse_rtcp
 from livetrio.wire.rtp.rtcp_feedback import MAX_LOST, Fir, Nack, Pli, Remb
 from livetrio.wire.rtp.rtcp_reports import (
     Bye,
@@ -170,6 +170,28 @@ def test_the_largest_nack_is_read():
     pairs = MAX_LOST // 17
     (nack,) = parse_rtcp(rtcp_packet(205, 1, bytes(8) + b"\0\0\xff\xff" * pairs))
     assert len(nack.lost) == 17 * pairs
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        rtcp_packet(205, 1, bytes(8) + b"\0\0\xff\xff" * 120),
+        rtcp_packet(205, 15, bytes(8) + b"\0\0\x10\0" + bytes(4) + b"\x10\0\0\0"),
+    ],
+    ids=["NACKs", "transport-wide feedbacks"],
+)
+def test_few_bytes_that_name_many_packets_meet_a_bound_in_all(word):
+    (one,) = parse_rtcp(word)
+    each = len(one.lost if isinstance(one, Nack) else one.arrivals)
+    fit = MAX_NUMBERS // each
+    assert len(parse_rtcp(word * fit)) == fit
+    with pytest.raises(RemoteProtocolError, match=r"numbers in a datagram"):
+        parse_rtcp(word * (fit + 1))
+
+
+def test_transport_wide_feedback_is_stepped_over_where_nobody_asked_for_it():
+    word = rtcp_packet(205, 15, bytes(8) + b"\0\0\xff\xff" + bytes(4) + b"\xff\xff\0\0")
+    assert parse_rtcp(word * 30 + Pli(1, 2).build(), transport=False) == [Pli(1, 2)]
 
 
 def test_our_own_mistakes_do_not_reach_the_wire():

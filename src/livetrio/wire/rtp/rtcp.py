@@ -12,9 +12,9 @@ from typing import Final
 from livetrio.errors import RemoteProtocolError
 from livetrio.wire.rtp.rtcp_feedback import Fir, Nack, Pli, Remb
 from livetrio.wire.rtp.rtcp_reports import Bye, ReceiverReport, SenderReport, SourceDescription
-from livetrio.wire.rtp.twcc import TransportFeedback
+from livetrio.wire.rtp.twcc import MAX_STATUSES, TransportFeedback
 
-__all__ = ["MAX_PACKETS", "RtcpPacket", "parse_rtcp"]
+__all__ = ["MAX_NUMBERS", "MAX_PACKETS", "RtcpPacket", "parse_rtcp"]
 
 RtcpPacket = (
     SenderReport
@@ -30,6 +30,8 @@ RtcpPacket = (
 
 MAX_PACKETS: Final = 64
 """In one datagram; browsers send up to ten."""
+MAX_NUMBERS: Final = MAX_STATUSES
+"""Sequence numbers that all NACKs and transport-wide feedbacks of a datagram may name together."""
 
 _REPORTS: Final[dict[int, Callable[[bytes, int], RtcpPacket]]] = {
     200: SenderReport.parse,
@@ -46,21 +48,30 @@ _FEEDBACK: Final[dict[tuple[int, int], Callable[[int, int, bytes], RtcpPacket | 
     (206, Remb.FORMAT): Remb.parse,
 }
 """By packet type and format."""
+_RTPFB: Final = 205
+_TRANSPORT_FEEDBACK: Final = (_RTPFB, TransportFeedback.FORMAT)
 _SSRCS: Final = struct.Struct(">II")
 
 
-def parse_rtcp(data: bytes | memoryview) -> list[RtcpPacket]:
+def parse_rtcp(data: bytes | memoryview, *, transport: bool = True) -> list[RtcpPacket]:
     """Read one decrypted datagram. Types nobody here needs (XR, APP, SLI, ...) are stepped over.
+
+    Args:
+        data: the datagram.
+        transport: is transport-wide feedback of interest? Else it is stepped over, too: sixteen
+            bytes of it speak of thousands of packets.
 
     Raises:
         RemoteProtocolError: a packet is cut, of another version, or says more than its size
-            allows; the whole datagram is then worth nothing.
+            allows, or all of them name more than MAX_NUMBERS packets; the whole datagram is then
+            worth nothing.
     """
     data = bytes(data)
     at, end = 0, len(data)
     if not end:
         raise RemoteProtocolError("RTCP: an empty datagram")
     packets: list[RtcpPacket] = []
+    numbers = 0
     for _ in range(MAX_PACKETS):
         if at + 4 > end:
             raise RemoteProtocolError("RTCP: a cut header")
@@ -74,12 +85,26 @@ def parse_rtcp(data: bytes | memoryview) -> list[RtcpPacket]:
         body = data[start:at]
         if first & 0x20:
             body = _unpadded(body)
-        packet = _parse_one(packet_type, first & 0x1F, body)
+        packet = None
+        if transport or (packet_type, first & 0x1F) != _TRANSPORT_FEEDBACK:
+            packet = _parse_one(packet_type, first & 0x1F, body)
         if packet is not None:
             packets.append(packet)
+            if packet_type == _RTPFB:
+                numbers += _numbers(packet)
+                if numbers > MAX_NUMBERS:
+                    raise RemoteProtocolError(
+                        f"RTCP: more than {MAX_NUMBERS} numbers in a datagram"
+                    )
         if at == end:
             return packets
     raise RemoteProtocolError(f"RTCP: more than {MAX_PACKETS} packets in a datagram")
+
+
+def _numbers(packet: RtcpPacket) -> int:
+    if isinstance(packet, Nack):
+        return len(packet.lost)
+    return len(packet.arrivals) if isinstance(packet, TransportFeedback) else 0
 
 
 def _unpadded(body: bytes) -> bytes:
