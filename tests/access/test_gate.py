@@ -46,7 +46,7 @@ class TestPublishingWithKeys:
     async def test_a_rooms_key_gives_the_room_and_takes_over(self, keys):
         key = await keys.get("movie")
         grant = await publish(gate(keys), "live", key)
-        assert grant == PublishGrant(StreamKey("live", "movie"), takeover=True)
+        assert grant == PublishGrant(StreamKey("live", "movie"), takeover=True, proven=True)
 
     async def test_a_known_rooms_name_gives_the_separate_stream_named_by_its_key(self, keys):
         key = await keys.get("movie")
@@ -94,7 +94,7 @@ class TestPublishingPlainNames:
     async def test_a_key_still_leads_to_its_room(self, keys):
         key = await keys.get("movie")
         grant = await publish(gate(keys), "open", key)
-        assert grant == PublishGrant(StreamKey("open", "movie"), takeover=True)
+        assert grant == PublishGrant(StreamKey("open", "movie"), takeover=True, proven=True)
 
     async def test_it_makes_no_keys(self, keys):
         await publish(gate(keys), "open", "movie")

@@ -52,6 +52,9 @@ class FakeLink:
     def numbers(self) -> Numbers:
         return Numbers(11, 22, 0, 3, 0)
 
+    def statistics(self) -> object | None:
+        return None
+
     def trickle(self, fragment: str, *, restart: bool) -> str:
         if "broken" in fragment:
             raise RemoteProtocolError("fragment cannot be read")
@@ -118,11 +121,14 @@ class FakeRenditions:
     failure: Exception | None = None
     made: object = None
     """Another edition to open than the stream itself."""
+    claim: object = None
+    """Of the last who asked."""
 
     @asynccontextmanager
-    async def open(self, stream, *, audio=None, video=None):
+    async def open(self, stream, *, audio=None, video=None, claim=None):
         if self.failure is not None:
             raise self.failure
+        self.claim = claim
         self.opened.append((audio, video))
         self.open_now += 1
         try:

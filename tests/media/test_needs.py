@@ -101,3 +101,21 @@ async def test_old_players_get_aac_of_what_a_browser_publishes(
 ):
     async with published([], protocol) as publication:
         assert legacy_audio(publication.stream, wish, takes_opus=takes_opus) is expected
+
+
+async def test_what_is_told_is_the_present_publishers(autojump_clock):
+    async with open_registry() as registry, open_scope("test", "publisher") as scope:
+        key = StreamKey("live", "x")
+        first, second = Client("publisher", "rtmp", scope), Client("publisher", "rtmp", scope)
+        async with registry.publish(key, first, takeover=False) as publication:
+            publication.publish(coded_video())
+            assert reorders(publication.stream) is True
+        async with registry.publish(key, second, takeover=False) as publication:
+            assert reorders(publication.stream) is None
+            publication.publish(in_order(12))
+            assert reorders(publication.stream) is False
+        async with registry.publish(key, first, takeover=False) as publication:
+            publication.publish(in_order(3))
+            assert reorders(publication.stream) is None
+            publication.publish([Packet(VIDEO, 400_000, 480_000, b"v", key=True)])
+            assert reorders(publication.stream) is True

@@ -18,6 +18,7 @@ from livetrio.errors import RefusalCode, Refused
 from livetrio.media.client import Client
 from livetrio.media.feed import Format
 from livetrio.media.registry import open_registry
+from livetrio.media.rendition_stage import Claim
 from livetrio.media.renditions import Renditions
 from livetrio.media.ring import EndOfStream
 from livetrio.net.scope import open_scope, tree
@@ -178,6 +179,69 @@ async def test_beyond_the_cap_a_viewer_is_refused_with_the_reason():
             pass
 
 
+async def test_both_wishes_for_pictures_are_one_encoder():
+    renditions = Renditions()
+    async with published(both()) as (_, publication):
+        async with renditions.open(publication.stream, video="no-b") as plain:
+            async with renditions.open(publication.stream, video="h264") as other:
+                assert plain is other
+                assert renditions.running == {"h264": 1}
+
+
+@asynccontextmanager
+async def three_streams():
+    async with published(both(), name="a") as (_, a), published(both(), name="b") as (_, b):
+        async with published(both(), name="c") as (_, c):
+            yield a.stream, b.stream, c.stream
+
+
+@asynccontextmanager
+async def one_place():
+    """Three streams, and room for one audio encoder."""
+    async with three_streams() as streams:
+        yield (Renditions(RenditionConfig(max_audio=1)), *streams)
+
+
+async def test_who_has_proved_nothing_loses_its_encoder_to_another_address():
+    async with one_place() as (renditions, a, b, _):
+        flood = Claim("192.0.2.1", lambda: True)
+        viewer = Claim("192.0.2.2", lambda: True)
+        async with renditions.open(a, audio=OPUS, claim=flood) as lost:
+            async with renditions.open(b, audio=OPUS, claim=viewer) as kept:
+                await lost.ring.changed(10**9)
+                assert lost.ring.end_reason == "the rendition's place was needed"
+                assert not kept.ring.ended
+
+
+async def test_who_is_connected_keeps_its_encoder():
+    async with one_place() as (renditions, a, b, _):
+        waits = True
+        claim = Claim("192.0.2.1", lambda: waits)
+        async with renditions.open(a, audio=OPUS, claim=claim):
+            waits = False
+            with pytest.raises(Refused, match="run already"):
+                async with renditions.open(b, audio=OPUS, claim=Claim("192.0.2.2", lambda: True)):
+                    pass
+
+
+async def test_requests_without_end_from_one_address_take_its_own_encoders_and_not_at_once(
+    autojump_clock,
+):
+    async with three_streams() as (a, b, c):
+        renditions = Renditions(RenditionConfig(max_audio=2))
+        flood, viewer = Claim("192.0.2.1", lambda: True), Claim("192.0.2.2", lambda: True)
+        autojump_clock.autojump_threshold = float("inf")  # a thread is no sleeper
+        async with renditions.open(a, audio=OPUS, claim=flood) as first_of_flood:
+            async with renditions.open(b, audio=OPUS, claim=viewer) as kept:
+                with pytest.raises(Refused, match="run already"):
+                    async with renditions.open(c, audio=OPUS, claim=flood):
+                        pass
+                autojump_clock.jump(4)
+                async with renditions.open(c, audio=OPUS, claim=flood):
+                    await first_of_flood.ring.changed(10**9)
+                    assert not kept.ring.ended
+
+
 async def test_sound_that_cannot_be_decoded_ends_the_rendition_and_not_the_stream():
     track = Track(Kind.AUDIO, AAC, config=b"\x11\x90", sample_rate=48_000, channels=2)
     garbage = [Packet(track, n, n, b"\xff\xf1garb", key=True) for n in range(0, 10**6, 10_000)]
@@ -235,7 +299,7 @@ async def test_no_b_and_opus_together_are_one_behind_the_other_and_shared():
         async with renditions.open(publication.stream, audio=OPUS, video="no-b") as edition:
             async with renditions.open(publication.stream, video="no-b") as video_only:
                 assert edition in video_only.derived
-                assert renditions.running == {"no-b": 1, "opus": 1}
+                assert renditions.running == {"h264": 1, "opus": 1}
             await first(edition, Kind.VIDEO, 20)
             assert {track.codec for track in edition.tracks} == {Codec.H264, OPUS}
             assert all(s.reordered is False for s in edition.track_statistics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +16,7 @@ from kit.node import Traces
 from kit.rtp_source import RtpSource, avc_units, h264_payloads
 from kit.sdp import offer
 
+from livetrio.control.view import client_view
 from livetrio.net.beat import Beat
 from livetrio.packet import Codec, StreamKey
 from livetrio.webrtc.gateway_engine import GatewayEngine
@@ -115,6 +117,26 @@ async def test_what_a_browser_publishes_is_a_stream_and_what_another_watches() -
             with trio.fail_after(5):
                 await viewer.wait_goodbye()
             assert client.id not in stream.clients
+
+
+async def test_operators_are_shown_what_publisher_and_viewers_report() -> None:
+    async with gateway() as on, published(on):
+        play = client_of(on, "/live/movie/whep", ours(offer("chromium-play")))
+        async with play as (viewer, _):
+            with trio.fail_after(20):
+                await viewer.connect()
+                await viewer.receive_rtp()
+            stream = on.registry.streams[KEY]
+            gauges = on.parts.context.gauges
+            views = {c.role: client_view(KEY, c, gauges) for c in stream.clients.values()}
+    told = json.loads(json.dumps(views))
+    (track,) = told["publisher"]["statistics"]["tracks"]
+    assert (track["kind"], track["codec"]) == ("video", "h264")
+    assert track["packets"] > 0
+    assert told["publisher"]["statistics"]["levels"] == {}
+    shown = told["player"]["statistics"]
+    assert (shown["layer"], shown["nacks"], shown["malformed"]) == (0, 0, 0)
+    assert shown["mode"] in {"live", "catching-up"}
 
 
 async def test_first_packets_that_overtake_the_stream_are_not_lost() -> None:

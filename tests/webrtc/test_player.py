@@ -163,20 +163,59 @@ async def test_a_pli_reaches_a_publisher_that_can_be_asked_and_a_storm_of_them_i
             assert watch.viewer.plis == 100
 
 
-async def test_a_pli_to_a_publisher_that_takes_no_wishes_brings_the_newest_key_frame_again(
+async def test_a_pli_to_a_publisher_that_takes_no_wishes_waits_for_a_key_frame_that_is_near(
     autojump_clock,
 ):
     async with staged(pictures(0, 1)) as edition:
         async with watching(Players(numbers()), edition) as watch:
             await live(edition, pictures(1, 39))
-            assert watch.peer.frames() == list(range(40))
-            ssrc = watch.peer.packets(102)[0].ssrc
-            watch.peer.on_rtcp(Pli(1, ssrc).build())
+            watch.peer.on_rtcp(Pli(1, watch.peer.packets(102)[0].ssrc).build())
             await trio.sleep(1)
-            assert watch.peer.frames() == [*range(40), *range(30, 40)]
             await live(edition, pictures(40, 5))
-            assert watch.peer.frames()[-5:] == [40, 41, 42, 43, 44]
+            assert watch.peer.frames() == list(range(45))
+
+
+async def test_where_the_next_key_frame_is_far_the_newest_pictures_come_once_more_and_only_once(
+    autojump_clock,
+):
+    async with staged(pictures(0, 1, gop=600)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(1, 90, gop=600))
+            ssrc = watch.peer.packets(102)[0].ssrc
+            for start in range(91, 151, 10):
+                watch.peer.on_rtcp(Pli(1, ssrc).build())
+                await live(edition, pictures(start, 10, gop=600))
+                await trio.sleep(1 / 30)
+            await trio.sleep(1)
+            shown = watch.peer.frames()
+            assert shown[:91] == list(range(91))
+            assert shown[91] == 0
+            assert shown[91:] == list(range(151))  # once: to the live edge, and on
+            times = [packet.timestamp for packet in watch.peer.packets(102)]
+            steps = [b - a & 0xFFFFFFFF for a, b in itertools.pairwise(times)]
+            assert max(steps) < 6_000  # never backwards, and hardly a jump
             assert watch.peer.missing(102) == []
+
+
+async def test_what_is_lost_of_a_replay_is_sent_again_as_it_was(autojump_clock):
+    async with staged(pictures(0, 1, gop=600)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(1, 90, gop=600))
+            watch.peer.on_rtcp(Pli(1, watch.peer.packets(102)[0].ssrc).build())
+            watch.peer.lose = lambda number: number % 7 == 0
+            await live(edition, pictures(91, 60, gop=600))
+            watch.peer.lose = lambda number: False
+            await live(edition, pictures(151, 1, gop=600))
+            assert watch.peer.missing(102)
+            before = list(watch.peer.runs)
+            watch.peer.nack(102)
+            assert watch.peer.missing(102) == []
+            first: dict[int, bytes] = {}
+            for run in before:
+                first.update(zip(run.indexes, run.packets, strict=True))
+            for run in watch.peer.runs[len(before) :]:
+                for index, packet in zip(run.indexes, run.packets, strict=True):
+                    assert packet == first[index]
 
 
 async def test_sound_of_a_large_audience_rides_behind_the_pictures_and_none_is_lost(autojump_clock):
@@ -273,12 +312,54 @@ async def test_a_stream_that_changes_its_codec_ends_its_viewers_with_the_reason(
             assert watch.peer.scope.reason == "the stream has changed its codec"
 
 
-async def test_sound_of_another_codec_is_never_sent_as_opus(autojump_clock):
+async def test_sound_of_another_codec_is_never_sent_as_opus_and_ends_its_viewers(autojump_clock):
     async with staged([*pictures(0, 1), opus(0)]) as edition:
         async with watching(Players(numbers()), edition) as watch:
             aac = Track(Kind.AUDIO, Codec.AAC)
             await live(edition, [opus(1), opus(2, aac), opus(3)])
-            assert watch.peer.sounds() == [1, 3]
+            assert watch.peer.sounds() == [1]
+            assert watch.peer.scope.reason == "the stream has changed its codec"
+
+
+async def test_a_publisher_with_b_frames_ends_those_who_cannot_show_them(autojump_clock):
+    async with staged([*pictures(0, 3), opus(0)]) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(3, 4))
+            late = picture(30, key=True)
+            edition.accept([replace(late, pts=late.pts + 66_000), replace(picture(31), dts=0)])
+            await live(edition, [picture(32), opus(90)])
+            assert watch.peer.frames() == list(range(7))
+            assert watch.peer.scope.reason == "the stream has changed: it has B-frames now"
+            times = [packet.timestamp for packet in watch.peer.packets(102)]
+            assert times == sorted(times)
+
+
+async def test_b_frames_of_a_publisher_before_this_one_end_nobody(autojump_clock):
+    late = picture(0, key=True)
+    async with staged([replace(late, pts=late.pts + 66_000), *pictures(30, 3)]) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await live(edition, pictures(33, 4))
+            assert watch.peer.frames() == list(range(30, 37))
+
+
+async def test_who_was_told_of_no_picture_comes_anew_when_there_is_one(autojump_clock):
+    async with staged([opus(0)]) as edition:
+        players = Players(numbers())
+        async with watching(players, edition) as watch:
+            async with watching(players, edition, Selection(with_video=False)) as deaf:
+                await live(edition, [opus(n) for n in range(1, 60)])
+                assert watch.peer.scope.reason == ""
+                await live(edition, interleaved(40, 2))
+                assert watch.peer.scope.reason == "the stream has changed: it has a picture now"
+                assert deaf.peer.scope.reason == ""
+
+
+async def test_who_was_told_of_no_sound_comes_anew_when_there_is_some(autojump_clock):
+    async with staged(pictures(0, 3)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            aac = Track(Kind.AUDIO, Codec.AAC)  # there is a rendition of it
+            await live(edition, [*pictures(3, 3), opus(10, aac), *pictures(6, 60)])
+            assert watch.peer.scope.reason == "the stream has changed: it has sound now"
 
 
 async def test_a_new_configuration_goes_in_band_before_its_key_frame(autojump_clock):

@@ -17,6 +17,7 @@ from livetrio.media.ring import Ring
 from livetrio.net.scope import tree
 from livetrio.packet import Codec, Kind, StreamKey, Track
 from livetrio.webrtc.caps import PendingCaps
+from livetrio.webrtc.editions import Editions
 from livetrio.webrtc.negotiation_words import NotAcceptable
 from livetrio.webrtc.selection import Selection
 from livetrio.webrtc.session import Asked
@@ -184,9 +185,34 @@ class TestPlaying:
             assert on.renditions.opened == [(Codec.OPUS, "no-b")]
 
     async def test_h264_may_be_asked_for(self, autojump_clock) -> None:
+        vp8 = Track(Kind.VIDEO, Codec.VP8)
+        asked = replace(PLAY, query={"video": "h264"})
+        async with stage() as on, publishing(on.parts, packets=False) as publication:
+            publication.publish([video(0, key=True, track=vp8), audio(0)])
+            await on.sessions.play(asked, OFFER, Selection())
+            assert on.renditions.opened == [(Codec.OPUS, "h264")]
+            editions = Editions(on.renditions, on_request=False)
+            with pytest.raises(Refused) as caught:
+                async with editions.for_browser(publication.stream, asked.query):
+                    pass
+            assert caught.value.code is RefusalCode.FORBIDDEN
+            assert caught.value.hint == "rendition.on_request: false"
+
+    async def test_asking_for_h264_where_it_is_h264_makes_nothing(self, autojump_clock) -> None:
         async with stage() as on, publishing(on.parts):
             await on.sessions.play(replace(PLAY, query={"video": "h264"}), OFFER, Selection())
-            assert on.renditions.opened == [(Codec.OPUS, "h264")]
+            assert on.renditions.opened == [(Codec.OPUS, None)]
+
+    async def test_a_rendition_is_held_loosely_until_its_viewer_is_connected(
+        self, autojump_clock
+    ) -> None:
+        async with stage() as on, publishing(on.parts):
+            await on.sessions.play(replace(PLAY, peer="2001:db8::5"), OFFER, Selection())
+            claim = on.renditions.claim
+            assert (claim.peer, claim.pending()) == ("2001:db8::", True)
+            on.link.connect()
+            await on.link.running.wait()
+            assert not claim.pending()
 
     async def test_a_rendition_is_waited_for_until_it_has_what_its_stream_has(
         self, autojump_clock

@@ -25,7 +25,7 @@ from livetrio.net.request import forwarded_for
 from livetrio.webrtc.selection import Selection
 from livetrio.webrtc.session import Asked, Session
 from livetrio.webrtc.sessions import Sessions
-from livetrio.webrtc.turn import IceServer, Turn
+from livetrio.webrtc.turn import Turn
 
 __all__ = ["LAYER_REL", "Signalling"]
 
@@ -191,8 +191,9 @@ class Signalling:
         answer.headers["Accept-Post"] = _SDP
         if bearer():
             asked = self.asked(*_stream(app, name), "whip")
-            for server in await self.servers_for(asked):
-                answer.headers.add("Link", server.link)
+            if await self.proves(asked):
+                for server in self._turn.servers(asked.peer, proven=True):
+                    answer.headers.add("Link", server.link)
         return answer
 
     @answered
@@ -202,15 +203,15 @@ class Signalling:
         answer.headers["Accept-Patch"] = f"{_FRAGMENT}, {_SDP}"
         return answer
 
-    async def servers_for(self, asked: Asked) -> Sequence[IceServer]:
-        """ICE servers, for whoever may publish what it asks for.
+    async def proves(self, asked: Asked) -> bool:
+        """Does its token prove a stream? Where anybody may publish, no token does.
 
         Raises:
-            Refused: it may not.
+            Refused: it may not even publish.
         """
         gate = self.sessions.gate
-        await gate.may_publish(asked.app, asked.name, asked.token, asked.query, asked.peer)
-        return self._turn.servers(asked.peer)
+        grant = await gate.may_publish(asked.app, asked.name, asked.token, asked.query, asked.peer)
+        return grant.proven
 
     def _session(self, session_id: str) -> Session:
         session = self.sessions.find(session_id)
@@ -223,7 +224,7 @@ class Signalling:
         headers["Location"] = location = f"{quote(request.path.rstrip('/'))}/{session.id}"
         headers["ETag"] = session.etag
         headers["Accept-Patch"] = _FRAGMENT if session.answered.is_set() else f"{_FRAGMENT}, {_SDP}"
-        for server in self._turn.servers(asked.peer):
+        for server in self._turn.servers(asked.peer, proven=session.proven):
             headers.add("Link", server.link)
         if session.verb == "play":
             headers.add("Link", f'<{location}/layer>; rel="{LAYER_REL}"')

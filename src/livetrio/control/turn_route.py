@@ -34,9 +34,9 @@ class TurnRoute:
     """The handler.
 
     A relay carries whatever its users send, so an open door to it is an open door to the net.
-    Three callers are let in: one who shows a token that may publish the stream it names, one
-    who names a stream that is live and that it may watch (its WHEP answer would tell it the
-    same), and one with an operator's token.
+    Three callers are let in: one with an operator's token, one whose token proves the stream it
+    names, and, for a few minutes and where `turn.viewers` is not off, one who names a stream
+    that is live and that it may watch (its WHEP answer would tell it the same).
     """
 
     def __init__(
@@ -71,9 +71,8 @@ class TurnRoute:
             raise Refused(RefusalCode.NOT_FOUND, "no TURN server is configured", hint=hint)
         app, stream = request.args.get("app", ""), request.args.get("stream", "")
         asked = self._signalling.asked(app, stream, "turn")
-        if not self._is_operator(asked.token):
-            await self._check(asked)
-        grant = self._turn.grant(asked.peer)
+        proven = self._is_operator(asked.token) or await self._check(asked)
+        grant = self._turn.grant(asked.peer, proven=proven)
         return json_answer(
             {
                 "username": grant.username,
@@ -97,17 +96,18 @@ class TurnRoute:
             return False
         return True
 
-    async def _check(self, asked: Asked) -> None:
+    async def _check(self, asked: Asked) -> bool:
+        """Has it proved a stream? False: it may but watch one."""
         if not asked.app or not asked.name:
             if bearer():
                 raise Refused(RefusalCode.UNAUTHORIZED, "the token is no operator's")
             raise BadRequest("app and stream are missing")
-        if asked.token:
-            await self._signalling.servers_for(asked)
-            return
+        if asked.token and await self._signalling.proves(asked):
+            return True
         gate = self._signalling.sessions.gate
         key = await gate.may_play(asked.app, asked.name, asked.query, asked.peer)
         stream = self._registry.streams.get(key)
         if stream is None or stream.publication is None:
             # Not "not found": a publisher without its token shall learn what is missing.
             raise Refused(RefusalCode.UNAUTHORIZED, "no such live stream, and no token to publish")
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 from livetrio.control.gauges import Gauges
@@ -60,7 +62,7 @@ def public_view(stream: Stream) -> Json:
 
 def client_view(key: StreamKey, client: Client, gauges: Gauges) -> Json:
     """One peer of a stream."""
-    numbers = client.numbers()
+    numbers, statistics = client.numbers(), client.statistics()
     return {
         "id": client.id,
         "app": key.app,
@@ -72,6 +74,7 @@ def client_view(key: StreamKey, client: Client, gauges: Gauges) -> Json:
         "since": client.since,
         "kbits": round(gauges.client_rate(client.id) / 1000),
         **numbers._asdict(),
+        "statistics": _plain(statistics) if statistics is not None else None,
     }
 
 
@@ -118,3 +121,20 @@ def _track_view(stream: Stream, seen: TrackStatistics, gauges: Gauges) -> Json:
 def _viewers(stream: Stream) -> dict[str, int]:
     players = (client for client in stream.clients.values() if client.role == "player")
     return dict(Counter(client.protocol for client in players))
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, named tuples and enumerations as JSON has them."""
+    match value:
+        case Enum():
+            return value.value
+        case tuple() if hasattr(value, "_asdict"):
+            return _plain(value._asdict())
+        case Mapping():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case _ if is_dataclass(value):
+            return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        case _:
+            return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -59,6 +60,8 @@ class Client:
     """What software it says it is."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     since: float = field(default_factory=time.time)
+    statistics: Callable[[], object | None] = lambda: None
+    """What is known of it beyond its numbers: a dataclass for operators, None if nothing is."""
     before: Numbers = field(default_factory=lambda: Numbers(0, 0, 0, 0, 0))
     """The counters when it came to its present stream: a connection may play one after another."""
 

@@ -39,6 +39,8 @@ class TrackStatistics:
     """Microseconds between the last two key frames."""
     reordered: bool = False
     """Were presentation times seen to differ from decoding times (B-frames)?"""
+    judged: int = 0
+    """Frames of the present publisher that `reordered` is told by."""
     first_dts: int = 0
     last_dts: int = 0
 
@@ -158,6 +160,7 @@ class Edition:
         seen.packets += 1
         seen.bytes += len(packet.data)
         seen.last_dts = packet.dts
+        seen.judged += 1
         if packet.pts != packet.dts and track.kind is Kind.VIDEO:
             seen.reordered = True
         if packet.key and track.kind is Kind.VIDEO:

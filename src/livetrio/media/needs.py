@@ -47,7 +47,7 @@ def reorders(edition: Edition) -> bool | None:
         return False
     if seen.track.codec is Codec.H264 and _ruled_out(seen.track.config):
         return False
-    return False if seen.packets >= _ENOUGH else None
+    return False if seen.judged >= _ENOUGH else None
 
 
 async def needs_no_b(edition: Edition, patience: float = 2.0) -> bool:

@@ -17,9 +17,10 @@ __all__ = ["make_audio"]
 _PIECE: Final = 100
 """Packets given to a thread at once, about two seconds of sound: what a cancellation waits for
 is some ten milliseconds."""
-_GATHER: Final = 40 * US_PER_MS
+_GATHER: Final = 80 * US_PER_MS
 """Microseconds of stream time that sound gathers before it goes to a thread. A trip there and
-back costs as much CPU as a frame itself; two frames a trip halve that for a delay of one."""
+back costs nearly as much CPU as a frame itself: with five frames a trip that is a tenth of all,
+for a delay of four. Refused: no thread at all; a hundred streams' sound would fill the loop."""
 
 
 class _Transcoder(Protocol):

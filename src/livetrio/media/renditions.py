@@ -8,14 +8,9 @@ for both; two viewers that differ in their sound would then cost two video encod
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final, Literal
 from weakref import WeakKeyDictionary
@@ -28,6 +23,7 @@ from livetrio.logs import get_logger
 from livetrio.media.edition import Edition
 from livetrio.media.needs import has_codec, legacy_audio, reorders
 from livetrio.media.rendition_audio import make_audio
+from livetrio.media.rendition_stage import Claim, Stage, dispensable
 from livetrio.media.rendition_video import make_video
 from livetrio.media.ring import Ring
 from livetrio.media.stream import Stream
@@ -52,31 +48,6 @@ _DRAIN_TIMEOUT: Final = 2.0
 """Seconds the feeds of a rendition that has ended have for their last flush."""
 
 
-@dataclass(eq=False)
-class _Stage:
-    """One rendition that is being made."""
-
-    kind: Kind
-    name: str
-    make: Callable[[Edition, Edition], Awaitable[None]]
-    users: int = 0
-    edition: Edition | None = None
-    opened: trio.Event = field(default_factory=trio.Event)
-    life: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Its deadline is the end of the linger."""
-
-    @contextmanager
-    def used(self, linger: float) -> Iterator[None]:
-        self.users += 1
-        self.life.deadline = float("inf")
-        try:
-            yield
-        finally:
-            self.users -= 1
-            if not self.users:
-                self.life.deadline = trio.current_time() + linger
-
-
 class Renditions:
     """All renditions of a node. It holds no task: each lives below its stream."""
 
@@ -88,14 +59,14 @@ class Renditions:
         """
         self._config = config or RenditionConfig()
         self._linger = linger
-        self._stages: dict[tuple[Edition, str], _Stage] = {}
+        self._stages: dict[tuple[Edition, str], Stage] = {}
         self._failed: WeakKeyDictionary[Edition, dict[str, tuple[float, str]]]
         self._failed = WeakKeyDictionary()
         self._threads = trio.CapacityLimiter(_THREADS)
 
     @property
     def running(self) -> dict[str, int]:
-        """How many there are, by what they make: "opus", "aac", "no-b", "h264"."""
+        """How many there are, by what they make: "opus", "aac", "h264"."""
         counts: dict[str, int] = {}
         for _, name in self._stages:
             counts[name] = counts.get(name, 0) + 1
@@ -103,7 +74,12 @@ class Renditions:
 
     @asynccontextmanager
     async def open(
-        self, source: Edition, *, audio: Codec | None = None, video: VideoWish | None = None
+        self,
+        source: Edition,
+        *,
+        audio: Codec | None = None,
+        video: VideoWish | None = None,
+        claim: Claim | None = None,
     ) -> AsyncIterator[Edition]:
         """An edition with the wanted sound and picture, for as long as the block is not left.
 
@@ -117,18 +93,23 @@ class Renditions:
             audio: AAC or OPUS, 48 kHz, mono or stereo; only the first audio track is converted,
                 further ones stay only where they are coded so already.
             video: only the first video track is converted, others are left out.
+            claim: who asks; by default somebody who need prove nothing.
 
         Raises:
             Refused: UNAVAILABLE, too many renditions already, or this one failed a moment ago;
                 GONE, the stream has ended.
         """
+        # One of its own for each block: who opens twice, holds twice.
+        claim = replace(claim) if claim is not None else Claim()
         async with AsyncExitStack() as stack:
             edition = source
             if video is not None and not _is_fulfilled(edition, video):
-                edition = await stack.enter_async_context(self._stage(edition, Kind.VIDEO, video))
+                # One name for both wishes: what is made is the same.
+                stage = self._stage(edition, Kind.VIDEO, Codec.H264, claim)
+                edition = await stack.enter_async_context(stage)
             if audio is not None and not has_codec(edition, Kind.AUDIO, audio):
-                name = audio.value
-                edition = await stack.enter_async_context(self._stage(edition, Kind.AUDIO, name))
+                stage = self._stage(edition, Kind.AUDIO, audio, claim)
+                edition = await stack.enter_async_context(stage)
             yield edition
 
     def for_relays(self, stream: Stream) -> AbstractAsyncContextManager[Edition]:
@@ -141,21 +122,24 @@ class Renditions:
         return self.open(stream, audio=None if copied else legacy_audio(stream))
 
     @asynccontextmanager
-    async def _stage(self, source: Edition, kind: Kind, name: str) -> AsyncIterator[Edition]:
+    async def _stage(
+        self, source: Edition, kind: Kind, codec: Codec, claim: Claim
+    ) -> AsyncIterator[Edition]:
+        name = codec.value
         stage = self._stages.get((source, name))
         if stage is None or stage.life.cancel_called:
-            self._check(source, kind, name)
-            stage = _Stage(kind, name, self._maker(name))
+            self._check(source, kind, name, claim.peer)
+            stage = Stage(kind, name, self._maker(name))
             self._stages[source, name] = stage
             task = partial(self._run, source, stage)
             source.scope.nursery.start_soon(task, name=f"rendition {name}")
-        with stage.used(self._linger):
+        with stage.used(claim, self._linger):
             await stage.opened.wait()
             if stage.edition is None:
                 raise _gone(source)
             yield stage.edition
 
-    def _check(self, source: Edition, kind: Kind, name: str) -> None:
+    def _check(self, source: Edition, kind: Kind, name: str, peer: str) -> None:
         """May one more be made?"""
         if source.ring.ended:
             raise _gone(source)
@@ -166,10 +150,11 @@ class Renditions:
         most = self._config.max if kind is Kind.VIDEO else self._config.max_audio
         if len(others) < most:
             return
-        for stage in others:
-            if not stage.users and not stage.life.cancel_called:
-                stage.life.cancel()  # it was only lingering
-                return
+        victim = dispensable(others, peer)
+        if victim is not None:
+            victim.evicted = True
+            victim.life.cancel()
+            return
         raise Refused(
             RefusalCode.UNAVAILABLE,
             f"this needs the {name} rendition, and {most} {kind.value} renditions run already",
@@ -183,12 +168,12 @@ class Renditions:
                 return partial(make_audio, Codec.OPUS, bitrate, self._threads)
             case "aac":
                 return partial(make_audio, Codec.AAC, self._config.aac_bitrate, self._threads)
-            case "no-b" | "h264":
+            case "h264":
                 return partial(make_video, self._config.video_bitrate)
             case _:
                 raise ValueError(f"no rendition makes {name}")
 
-    async def _run(self, source: Edition, stage: _Stage) -> None:
+    async def _run(self, source: Edition, stage: Stage) -> None:
         """A stage's life. It begins and ends in the scope of what it reads."""
         faults: list[BaseException] = []
         try:
@@ -212,16 +197,16 @@ class Renditions:
             self._forget(source, stage)
             stage.opened.set()
 
-    def _forget(self, source: Edition, stage: _Stage) -> None:
+    def _forget(self, source: Edition, stage: Stage) -> None:
         if self._stages.get((source, stage.name)) is stage:
             del self._stages[source, stage.name]
 
-    def _explain(self, source: Edition, stage: _Stage, faults: list[BaseException]) -> str:
+    def _explain(self, source: Edition, stage: Stage, faults: list[BaseException]) -> str:
         """Log the end of a rendition; the reason its viewers are told."""
         about = {"stream": str(source.key), "makes": stage.name}
         if not faults:
-            log.info("rendition ended", **about)
-            return ""
+            log.info("rendition ended", **about, evicted=stage.evicted)
+            return "the rendition's place was needed" if stage.evicted else ""
         fault = faults[0]
         if isinstance(fault, LivetrioError):
             reason = str(fault)

@@ -74,6 +74,8 @@ class Publication:
         self.on_key_frame_request: Callable[[int], None] | None = None
         """Set by a publisher's service that can ask its peer for key frames (RTCP PLI): called
         with the video track's id. RTMP has no word for it."""
+        for seen in stream.track_statistics:  # its encoder is another
+            seen.reordered, seen.judged = False, 0
         newest = stream.newest_dts
         self._repair = TimestampRepair(newest, stream.repairs)
         self._gated = newest is not None and any(t.kind is Kind.VIDEO for t in stream.tracks)

@@ -17,11 +17,12 @@ from livetrio.webrtc.history import History
 from livetrio.webrtc.lane import BURST, cut
 from livetrio.webrtc.run import Run
 
-__all__ = ["STEP", "CatchUp"]
+__all__ = ["SPEED", "STEP", "CatchUp"]
 
 STEP: Final = 0.01
 """Seconds between two steps."""
-_SPEED: Final = 4
+SPEED: Final = 4
+"""Times real time."""
 
 
 class CatchUp:
@@ -54,7 +55,7 @@ class CatchUp:
     def step(self, now: float) -> list[Run]:
         """What is due by now, at most a burst; call it while neither `lapped` nor `done`."""
         history = self._history
-        due = self._origin + (now - self._begun) * _SPEED * US_PER_SECOND
+        due = self._origin + (now - self._begun) * SPEED * US_PER_SECOND
         room = BURST  # 30 Mbit/s: a key frame of 100 KB takes 30 ms
         runs: list[Run] = []
         while room > 0:

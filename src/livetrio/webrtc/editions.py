@@ -10,6 +10,7 @@ import trio
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.edition import Edition
 from livetrio.media.needs import has_codec, needs_no_b
+from livetrio.media.rendition_stage import Claim
 from livetrio.media.renditions import Renditions, VideoWish
 from livetrio.media.stream import Stream
 from livetrio.packet import US_PER_SECOND, Codec, Kind
@@ -27,26 +28,39 @@ _ALONE = US_PER_SECOND // 2
 class Editions:
     """Finds what a browser can be sent of a stream."""
 
-    def __init__(self, renditions: Renditions) -> None:
+    def __init__(self, renditions: Renditions, *, on_request: bool = True) -> None:
+        """on_request: may viewers ask for H.264 of what browsers can show as it is?"""
         self._renditions = renditions
+        self._on_request = on_request
 
     @asynccontextmanager
-    async def for_browser(self, stream: Stream, query: Mapping[str, str]) -> AsyncIterator[Edition]:
+    async def for_browser(
+        self, stream: Stream, query: Mapping[str, str], claim: Claim | None = None
+    ) -> AsyncIterator[Edition]:
         """The stream itself where WebRTC carries it, else a shared rendition, while in the block.
 
         Sound becomes Opus, and H.264 with B-frames (which browsers do not reorder) H.264 without.
         A codec that WebRTC has goes out as it is; `?video=h264` asks for H.264 instead.
 
+        Args:
+            stream: what is watched.
+            query: the viewer's wishes.
+            claim: who it is; None: nobody that could be a flood.
+
         Raises:
-            Refused: the renditions' own (UNAVAILABLE: no room for one more).
+            Refused: the renditions' own (UNAVAILABLE: no room for one more); FORBIDDEN: H.264 is
+                not made because somebody asks.
         """
         audio = Codec.OPUS if has_codec(stream, Kind.AUDIO, Codec.OPUS) is False else None
         video: VideoWish | None = None
-        if query.get("video") == "h264":
+        if query.get("video") == "h264" and has_codec(stream, Kind.VIDEO, Codec.H264) is False:
+            if not self._on_request:
+                reason = "no H.264 is made of this stream on request"
+                raise Refused(RefusalCode.FORBIDDEN, reason, hint="rendition.on_request: false")
             video = "h264"
         elif await needs_no_b(stream):
             video = "no-b"
-        async with self._renditions.open(stream, audio=audio, video=video) as edition:
+        async with self._renditions.open(stream, audio=audio, video=video, claim=claim) as edition:
             await media_known(edition, _kinds(stream) if edition is not stream else frozenset())
             yield edition
 

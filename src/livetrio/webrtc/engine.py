@@ -43,6 +43,9 @@ class Link(Protocol):
     def numbers(self) -> Numbers:
         """The peer's counters."""
 
+    def statistics(self) -> object | None:
+        """What operators are shown beside the counters, a dataclass; None before there is any."""
+
     def trickle(self, fragment: str, *, restart: bool) -> str:
         """Take in an SDP fragment (RFC 8840).
 

@@ -2,7 +2,9 @@
 
 A viewer begins with its lane's own numbers (shift 0). When it skips frames or changes lanes, its
 numbers go on without a gap and the lane's do not: from there on they differ by a shift. Old
-stretches are remembered, so that a NACK across the change finds its packet.
+stretches are remembered, so that a NACK across the change finds its packet. A packet that is sent
+again in another dress (a new key for old pictures) is always the same function of the original:
+its index stands for one plaintext only, as AES-GCM must have it.
 """
 
 from __future__ import annotations
@@ -11,12 +13,28 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from livetrio.webrtc.lane import Lane
+from livetrio.webrtc.lane import Lane, renumbered
 
-__all__ = ["Numbering", "Stretch"]
+__all__ = ["Numbering", "Stretch", "Warp"]
 
 _STRETCHES: Final = 64
 """Remembered; with key frames alone each of them is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """RTP timestamps of pictures that are shown once more: they go on where the viewer is, so
+    that its time never runs backwards, and reach the live edge when the replay does."""
+
+    first: int
+    """Timestamp that the replay begins with, 32 bits."""
+    begin: int
+    """The viewer's at that moment."""
+    speed: int
+
+    def timestamp(self, original: int) -> int:
+        """What a packet of that timestamp is sent under."""
+        return self.begin + 1 + (original - self.first & 0xFFFF_FFFF) // self.speed & 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,14 @@ class Stretch:
     lane: Lane
     shift: int
     """The viewer's index minus the lane's."""
+    warp: Warp | None = None
+
+    def dressed(self, packet: bytes, index: int) -> bytes:
+        """A packet of the lane as the viewer is sent it, under its own index."""
+        if self.warp is not None:
+            time = self.warp.timestamp(int.from_bytes(packet[4:8], "big"))
+            packet = packet[:4] + time.to_bytes(4, "big") + packet[8:]
+        return renumbered(packet, index) if self.shift else packet
 
 
 class Numbering:
@@ -45,10 +71,19 @@ class Numbering:
         """Was anything sent?"""
         return bool(self._stretches)
 
-    def move(self, lane: Lane, index: int, next_: int) -> None:
+    @property
+    def present(self) -> Stretch | None:
+        """The one that packets are sent in; None before the first."""
+        return self._stretches[-1] if self._stretches else None
+
+    def move(self, lane: Lane, index: int, next_: int, warp: Warp | None = None) -> None:
         """From now on packets of `lane`, beginning with its `index`, continue the numbers.
 
-        next_: the viewer's next index; ignored at the beginning.
+        Args:
+            lane: whose.
+            index: of its first packet.
+            next_: the viewer's next index; ignored at the beginning.
+            warp: of its times; not at the beginning.
         """
         if not self._stretches:
             self._stretches.append(Stretch(index, lane, 0))
@@ -57,8 +92,10 @@ class Numbering:
         last = self._stretches[-1]
         if last.first == next_:
             self._stretches.pop()  # nothing was sent in it
-        if not self._stretches or last.lane is not lane or last.shift != shift:
-            self._stretches.append(Stretch(next_, lane, shift))
+        new = Stretch(next_, lane, shift, warp)
+        last = self._stretches[-1] if self._stretches else new
+        if last is new or (last.lane, last.shift, last.warp) != (lane, shift, warp):
+            self._stretches.append(new)
         self.shift = shift
 
     def find(self, index: int) -> Stretch | None:

@@ -10,13 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import trio
 
 from livetrio.media.edition import Edition
+from livetrio.net.guard import guarded
 from livetrio.webrtc.catch_up import STEP
+from livetrio.webrtc.datagrams import blame
+from livetrio.webrtc.fitness import gained
 from livetrio.webrtc.lane import BURST, Lane
+from livetrio.webrtc.rerun import rerun
 from livetrio.webrtc.rtp_mux import Origin, Picture, RtpMux
 from livetrio.webrtc.run import Run
 from livetrio.webrtc.sender_report import goodbye, sender_report
@@ -150,14 +155,18 @@ class PlayFeed:
             self._edition.request_key_frame(self._mux.track_id(lane))
 
     def key_frame_for(self, viewer: Viewer) -> None:
-        """A viewer cannot go on without a key frame: a new one, or else the newest there is."""
+        """A viewer cannot go on without a key frame: a new one is asked for, or waited for where
+        one is near; else it is shown the pictures since the newest once more, once."""
         lane = viewer.lane
         if lane is None:
             return
         if self._asks():
             self._edition.request_key_frame(self._mux.track_id(lane))
-        elif viewer.mode is Mode.LIVE and lane.source.history.newest_key is not None:
-            self._begin(viewer, lane, trio.current_time())
+        elif viewer.mode is Mode.LIVE:
+            id_ = self._mux.track_id(lane)
+            gaps = [seen.gop for seen in self._edition.track_statistics if seen.track.id == id_]
+            if rerun(viewer, lane, gaps, trio.current_time()):
+                self._newcomers.set()
 
     async def run(self) -> None:
         """Pump, reports and newcomers, until the edition ends or the task is cancelled."""
@@ -182,6 +191,7 @@ class PlayFeed:
                 pass
             if number % _PACKETISED_PER_HOLD == _PACKETISED_PER_HOLD - 1:
                 await trio.lowlevel.checkpoint()
+        self._mux.misfit = ""  # of a publisher before this one, whom nobody is shown
         self._primed = True
         for viewer in self.viewers:
             self.choose(viewer, now)
@@ -211,8 +221,7 @@ class PlayFeed:
                 else:
                     plan.append((piece.run, list(self.viewers)))
         self._seq = ring.head
-        if self._mux.misfit:
-            self.ending = "the stream has changed its codec"
+        self.ending = self._mux.misfit or self.ending
         if ring.ended:
             plan.extend((sound.run, list(self.viewers)) for sound in self._mux.flush(now))
         return plan
@@ -253,18 +262,40 @@ class PlayFeed:
         for number, (run, viewers) in enumerate(plan, 1):
             begun = trio.current_time()
             cost = len(run.packets)
-            for viewer in viewers:
-                viewer.send(run)
-                budget -= cost
-                if budget <= 0:
-                    await trio.lowlevel.checkpoint()
-                    budget = _PACKETS_PER_HOLD
+            budget = await self._serve(run, viewers, budget)
             self.packets += cost * len(viewers)
             if cost >= BURST and number < len(plan):
                 passed = trio.current_time() - begun
                 if passed < _BURST_SPACING:
                     await self._edition.pacer.rest(_BURST_SPACING - passed)
                     budget = _PACKETS_PER_HOLD
+
+    @staticmethod
+    async def _serve(run: Run, viewers: list[Viewer], budget: int) -> int:
+        """One run to each; whoever that fails for is ended, and those behind it get theirs.
+
+        Args:
+            run: what is sent.
+            viewers: to whom.
+            budget: packets until the next checkpoint; returned as it is afterwards.
+        """
+        cost = len(run.packets)
+        viewer: Viewer | None = None
+
+        def fault(error: BaseException) -> None:
+            if viewer is not None:
+                blame(viewer.peer, error)
+
+        turns = iter(viewers)  # one guard for all: it goes on where it was left
+        while True:
+            with guarded(fault):
+                for viewer in turns:
+                    viewer.send(run)
+                    budget -= cost
+                    if budget <= 0:
+                        await trio.lowlevel.checkpoint()
+                        budget = _PACKETS_PER_HOLD
+                return budget
 
     async def _serve_newcomers(self) -> None:
         """Bring those who catch up nearer to the live edge, step by step."""
@@ -277,7 +308,8 @@ class PlayFeed:
             budget = _PACKETS_PER_HOLD
             now = trio.current_time()
             for viewer in waiting:
-                budget -= self._advance(viewer, now)
+                with guarded(partial(blame, viewer.peer)):
+                    budget -= self._advance(viewer, now)
                 if budget <= 0:
                     await trio.lowlevel.checkpoint()
                     budget = _PACKETS_PER_HOLD
@@ -312,15 +344,19 @@ class PlayFeed:
             if pts is None:
                 continue
             wall = time.time()
+            tracks = self._edition.tracks
             reports: dict[Lane | None, bytes] = {}
             for number, viewer in enumerate(list(self.viewers), 1):
                 if viewer in self.viewers:
                     lane = viewer.lane
                     if lane not in reports and (sources := mux.sources(lane)):
                         reports[lane] = sender_report(sources, mux.origin.cname, pts, wall)
-                    if compound := reports.get(lane):
-                        viewer.peer.send_rtcp(compound)
-                    self.choose(viewer, now)
+                    with guarded(partial(blame, viewer.peer)):
+                        if viewer.lacks and (reason := gained(tracks, viewer.lacks)):
+                            viewer.peer.scope.cancel(reason)
+                        if compound := reports.get(lane):
+                            viewer.peer.send_rtcp(compound)
+                        self.choose(viewer, now)
                 if number % _REPORTS_PER_HOLD == 0:
                     await trio.lowlevel.checkpoint()
 
@@ -331,7 +367,8 @@ class PlayFeed:
             ssrcs = [source.ssrc for source in sources]
             compound = goodbye(ssrcs, self._mux.origin.cname, self.ending)
             for viewer in self.viewers:
-                viewer.peer.send_rtcp(compound)
+                with guarded(partial(blame, viewer.peer)):
+                    viewer.peer.send_rtcp(compound)
         self.done.set()
 
     def _begin(self, viewer: Viewer, lane: Lane, now: float) -> None:

@@ -176,12 +176,21 @@ class Player:
         layout = self._layout(agreed)
         with self._players.feed(self._stream, self._edition, layout) as feed:
             viewer = Viewer(peer, feed, self._selection)
+            viewer.lacks = self._lacks()
             peer.on_rtcp = viewer.receive
             await peer.connected.wait()
             self.viewer = viewer
             with feed.viewer(viewer):
                 await feed.done.wait()
             peer.scope.cancel(feed.ending)
+
+    def _lacks(self) -> frozenset[Kind]:
+        wish = self._selection
+        kinds = (
+            (Kind.VIDEO, wish.with_video and self._video is None),
+            (Kind.AUDIO, wish.with_audio and self._audio is None),
+        )
+        return frozenset(kind for kind, lacking in kinds if lacking)
 
     def _layout(self, agreed: Agreed) -> Layout:
         video = _sent(agreed, self._origin.video_ssrc)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from livetrio.packet import Kind, Packet, Track
+from livetrio.packet import Codec, Kind, Packet, Track
+from livetrio.webrtc.fitness import misfit
 from livetrio.webrtc.history import History
 from livetrio.webrtc.lane import Lane, cut
 from livetrio.webrtc.run import Run
@@ -86,8 +87,8 @@ class RtpMux:
         self.audio: SendingSource | None = None
         self.lanes: dict[int, Lane] = {}
         """By track id, the best first."""
-        self.misfit = False
-        """Has a track changed its codec, so that this layout cannot go on?"""
+        self.misfit = ""
+        """Why this layout cannot go on; a track has changed."""
         self._first = first
         self._rides = rides
         self._held: Packet | None = None
@@ -98,13 +99,13 @@ class RtpMux:
             return
         track = packet.track
         if track.kind is Kind.VIDEO and self.layout.video:
-            lane = self._lane(track)
-            if lane is not None:
+            lane = self._lane(packet)
+            if lane is not None and not self.misfit:
                 self.clock.observe(packet.pts, now)
                 picture = self._picture(lane, packet, now)
                 if picture is not None:
                     yield picture
-        elif track.kind is Kind.AUDIO and self.layout.audio and track.id == self.layout.audio_track:
+        elif self._is_sound(packet):
             self.clock.observe(packet.pts, now)
             yield from self.flush(now)
             self._held = packet
@@ -125,6 +126,13 @@ class RtpMux:
         """What somebody in that lane is sent."""
         video = [lane.source] if lane is not None else []
         return video if self.audio is None else [*video, self.audio]
+
+    def _is_sound(self, packet: Packet) -> bool:
+        layout, track = self.layout, packet.track
+        if track.kind is not Kind.AUDIO or not layout.audio or track.id != layout.audio_track:
+            return False
+        self.misfit = self.misfit or misfit(packet, Codec.OPUS)
+        return not self.misfit
 
     def _picture(self, lane: Lane, packet: Packet, now: float) -> Picture | None:
         lane.measure(len(packet.data), packet.pts)
@@ -158,10 +166,12 @@ class RtpMux:
         for data in self.audio.packets(packet, now):
             yield Sound(Run([data], [index]))
 
-    def _lane(self, track: Track) -> Lane | None:
+    def _lane(self, packet: Packet) -> Lane | None:
+        track, codec = packet.track, self.layout.codec
         lane = self.lanes.get(track.id)
-        if track.codec is not self.layout.codec:
-            self.misfit = self.misfit or lane is not None
+        if lane is not None and codec is not None:
+            self.misfit = self.misfit or misfit(packet, codec)
+        if track.codec is not codec:
             return None
         if lane is None:
             source = self._source(

@@ -4,6 +4,7 @@ Each SSRC counts ticks from a random start. Until sender reports say which wall-
 stand for, a track is placed by the arrival of its first frame. Then one track, sound where there
 is any, keeps its place, and the others slide to theirs by at most a twentieth of the time that
 passes: sound that jumps is heard, a picture that is shown for 35 instead of 33 ms is not seen.
+Whoever follows nobody is kept from drifting away from our own clock.
 
 Time counts from the first packet of the peer.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from livetrio.packet import US_PER_SECOND
+from livetrio.webrtc.drift import Drift
 from livetrio.wire.rtp.header import unwrap_timestamp
 
 __all__ = ["SenderClock", "TrackClock"]
@@ -55,6 +57,7 @@ class TrackClock:
 
     __slots__ = (
         "_clock",
+        "_drift",
         "_last",
         "_last_ticks",
         "_offset",
@@ -72,6 +75,7 @@ class TrackClock:
         self._last = 0
         self._offset = 0
         self._report: tuple[int, int] | None = None
+        self._drift = Drift()
         self.ntp_offset: int | None = None
         """NTP time minus this track's ticks, both in microseconds; None before a report."""
         self.jumps = 0
@@ -108,24 +112,31 @@ class TrackClock:
         else:
             self._last_ticks = ticks = unwrap_timestamp(timestamp, self._last_ticks)
         time = self._microseconds(ticks)
-        if not -_MAX_DEVIATION < time + self._offset - by_arrival < _MAX_DEVIATION:
+        ahead = time + self._offset - by_arrival
+        passed = max(time - self._last, 0)
+        if not -_MAX_DEVIATION < ahead < _MAX_DEVIATION:
             self._offset = by_arrival - time
             self.ntp_offset = None  # of the old clock
+            self._drift = Drift()
             self.jumps += 1
-        elif self._clock.reference is not self and self.ntp_offset is not None:
-            self._slide(max(time - self._last, 0))
+        elif (missing := self._missing()) is not None:
+            self._slide(missing, passed)
+        else:
+            self._offset += self._drift.correction(ahead, by_arrival, passed)
         self._last = time
         return time + self._offset
 
-    def _slide(self, passed: int) -> None:
-        """Come nearer to the reference; `passed`: microseconds since the last frame."""
+    def _missing(self) -> int | None:
+        """Microseconds to its place beside the reference; None: it follows nobody (yet)."""
         reference = self._clock.reference
-        if reference is None or reference.ntp_offset is None or self.ntp_offset is None:
-            return
-        wanted = reference._offset + self.ntp_offset - reference.ntp_offset
-        missing = wanted - self._offset
-        if not missing:
-            return
+        if reference is self or reference is None or reference.ntp_offset is None:
+            return None
+        if self.ntp_offset is None:
+            return None
+        return reference._offset + self.ntp_offset - reference.ntp_offset - self._offset
+
+    def _slide(self, missing: int, passed: int) -> None:
+        """Come nearer to the reference; `passed`: microseconds since the last frame."""
         if abs(missing) > _MAX_CORRECTION:
             self.refused += 1
             return

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from livetrio.errors import RemoteProtocolError
+from livetrio.logs import get_logger
 from livetrio.packet import US_PER_SECOND, Codec, Packet, Track
 from livetrio.webrtc.history import History
 from livetrio.wire.opus import packet_duration
 from livetrio.wire.rtp.packetize import packetizer
 
 __all__ = ["AUDIO_RATE", "VIDEO_RATE", "Layout", "SendingSource", "TransportLog", "ticks"]
+
+log = get_logger(__name__)
 
 VIDEO_RATE: Final = 90_000
 AUDIO_RATE: Final = 48_000
@@ -117,6 +120,8 @@ class SendingSource:
         self.sent_packets = 0
         self.sent_octets = 0
         """Of payload. Both since the source began, whenever a viewer came: statistics only."""
+        self.refused = 0
+        """Frames that RTP cannot carry."""
         self.history = history
         self._payload_type = payload_type
         self._base = timestamp_base
@@ -144,7 +149,10 @@ class SendingSource:
             self._configure(packet.track)
         try:
             payloads = self._packetizer.packetize(packet.data, key=packet.key)
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
+            if not self.refused:
+                log.info("frame not sent by RTP", codec=self.codec.value, reason=str(error))
+            self.refused += 1
             return []  # the publisher's garbage; the next key frame mends it
         if not payloads:
             return []

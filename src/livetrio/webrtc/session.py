@@ -73,11 +73,19 @@ class Session:
         self.sending: Sending | None = None
         """The same link, of a viewer."""
         self.publication: Publication | None = None
+        self.proven = False
+        """Did its publisher show the key of its room?"""
         self.answered = trio.Event()
         """The peer has answered our offer; set from the start where the offer was the peer's."""
         role: Literal["publisher", "player"] = "publisher" if verb == "publish" else "player"
         self.client = Client(
-            role, asked.protocol, scope, endpoint=self, url=asked.url, agent=asked.agent
+            role,
+            asked.protocol,
+            scope,
+            endpoint=self,
+            url=asked.url,
+            agent=asked.agent,
+            statistics=self.statistics,
         )
         self.key = key
         self.selection = selection or Selection()
@@ -97,6 +105,10 @@ class Session:
     def numbers(self) -> Numbers:
         """As `Endpoint.numbers`."""
         return self.link.numbers() if self.link is not None else _NOTHING
+
+    def statistics(self) -> object | None:
+        """As `Client.statistics`."""
+        return self.link.statistics() if self.link is not None else None
 
     def check_token(self, token: str) -> None:
         """What was created with a token is changed with the same one (RFC 9725 4.2, 4.5).

@@ -15,8 +15,10 @@ from typing import Protocol
 import trio
 
 from livetrio.access.gate import PublishGrant
+from livetrio.access.throttle import one_peer
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.registry import Registry
+from livetrio.media.rendition_stage import Claim
 from livetrio.net.scope import Ended, Scope, end_scopes, open_scope
 from livetrio.packet import StreamKey
 from livetrio.webrtc.caps import PendingCaps
@@ -135,6 +137,7 @@ class Sessions:
         name = f"{asked.protocol} publish {grant.key}"
         async with self._life(name, asked, task_status) as life:
             session = life.session("publish", grant.key)
+            session.proven = grant.proven
             session.answered.set()
             async with self._engine.receive(offer, name=name, ip=asked.peer) as link:
                 if not await life.connects(link):
@@ -166,8 +169,9 @@ class Sessions:
             ) as stream:
                 await media_known(stream)
                 session.stream = stream
+                claim = Claim(one_peer(asked.peer), life.ticket.pending)
                 async with (
-                    self._editions.for_browser(stream, asked.query) as edition,
+                    self._editions.for_browser(stream, asked.query, claim) as edition,
                     self._engine.send(
                         offer, stream, edition, selection, name=name, ip=asked.peer
                     ) as link,

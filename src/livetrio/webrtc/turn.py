@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from livetrio.access.throttle import one_peer
 from livetrio.config import TurnConfig
+from livetrio.errors import RefusalCode, Refused
 
 __all__ = ["IceServer", "Turn", "TurnGrant"]
 
+_STUN = ("stun:", "stuns:")
 _STEPS = 8
-"""Expiries are rounded up to this fraction of the lifetime, so that one caller has few names."""
+"""Expiries are rounded down to this fraction of the lifetime, so that one caller has few names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +68,45 @@ class Turn:
         """Is there a server to give credentials for?"""
         return bool(self._config.urls)
 
-    def grant(self, caller: str) -> TurnGrant:
+    def grant(self, caller: str, *, proven: bool) -> TurnGrant:
         """Credentials for a caller, the same name for some minutes.
 
         Coturn counts its quotas per name: a name that changed with every call would make
-        `user-quota` worthless.
+        `user-quota` worthless. So would one for each of the addresses that one IPv6 line has.
 
         Args:
             caller: its address. Not told to the TURN server, which would log it: a pseudonym is.
+            proven: has it shown a stream key or an operator's token? A relay carries whatever its
+                user sends; everybody else has `turn.viewer_ttl` to begin with it, or nothing.
+
+        Raises:
+            Refused: UNAUTHORIZED, these servers are not for viewers.
         """
-        secret, ttl = self._config.secret.encode(), self._config.ttl
+        config = self._config
+        if not (proven or config.viewers):
+            reason = "TURN credentials need a stream key or an operator's token"
+            raise Refused(RefusalCode.UNAUTHORIZED, reason, hint="turn.viewers: false")
+        secret = config.secret.encode()
+        ttl = config.ttl if proven else min(config.viewer_ttl, config.ttl)
         now = self._clock()
         step = max(1.0, ttl / _STEPS)
-        expiry = math.ceil((now + ttl) / step) * step
-        user = hmac.new(secret, f"caller {caller}".encode(), hashlib.sha256).hexdigest()[:12]
-        username = f"{int(expiry)}:{user}"
+        expiry = int((now + ttl) // step * step)
+        peer = f"caller {one_peer(caller)}".encode()
+        user = hmac.new(secret, peer, hashlib.sha256).hexdigest()[:12]
+        username = f"{expiry}:{user}"
         digest = hmac.new(secret, username.encode(), hashlib.sha1).digest()  # what Coturn speaks
         password = base64.b64encode(digest).decode("ascii")
-        return TurnGrant(username, password, int(expiry - now), tuple(self._config.urls))
+        return TurnGrant(username, password, int(expiry - now), tuple(config.urls))
 
-    def servers(self, caller: str) -> Sequence[IceServer]:
-        """The same as ICE servers, STUN ones (which take no credentials) among them."""
-        if not self._config.urls:
-            return ()
-        grant = self.grant(caller)
+    def servers(self, caller: str, *, proven: bool) -> Sequence[IceServer]:
+        """The same as ICE servers; STUN ones take no credentials and are for everybody."""
+        config = self._config
+        plain = [IceServer(url) for url in config.urls if url.startswith(_STUN)]
+        if len(plain) == len(config.urls) or not (proven or config.viewers):
+            return plain
+        grant = self.grant(caller, proven=proven)
+        name, password = grant.username, grant.password
         return [
-            IceServer(url)
-            if url.startswith(("stun:", "stuns:"))
-            else IceServer(url, grant.username, grant.password)
-            for url in grant.uris
+            IceServer(url) if url.startswith(_STUN) else IceServer(url, name, password)
+            for url in config.urls
         ]

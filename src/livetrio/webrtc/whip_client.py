@@ -62,6 +62,8 @@ async def push_whip(
                 client.endpoint = peer
                 attempt.enter("running")
                 with attempt.meter.counting(lambda: peer.numbers().bytes_out):
-                    await feed.run()
-                return
+                    reason = await feed.run()
+                if stream.ring.ended:
+                    return
+                raise OutboundEnded(reason)  # the next attempt offers what it is now
         raise OutboundEnded(peer.scope.reason or "the peer has gone")

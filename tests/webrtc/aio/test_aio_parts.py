@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from aiortc import RTCDtlsTransport, RTCIceGatherer, RTCRtpReceiver
@@ -215,8 +217,15 @@ class TestTrackFeed:
         async with staged([*pictures(0, 2), opus(0)]) as edition:
             feed = TrackFeed(edition, edition, Selection())
             edition.ring.end()
-            await feed.run()
+            assert await feed.run() == "the stream has ended"
             assert set(feed.tracks) == {Kind.VIDEO, Kind.AUDIO}
+
+    async def test_it_ends_when_the_stream_is_not_what_was_announced(self, autojump_clock) -> None:
+        async with staged(pictures(0, 2)) as edition:
+            feed = TrackFeed(edition, edition, Selection())
+            late = pictures(30, 1)[0]
+            edition.ring.append([replace(late, pts=late.pts + 66_000)])
+            assert await feed.run() == "the stream has changed: it has B-frames now"
 
     async def test_unreadable_reports_harm_nobody(self) -> None:
         async with staged(pictures(0, 2), browser=True) as edition:

@@ -138,6 +138,9 @@ class _AiortcLink:
     def numbers(self) -> Numbers:
         return self._peer.numbers()
 
+    def statistics(self) -> None:
+        """As `Link.statistics`: aiortc keeps its own, for its own tools."""
+
     def trickle(self, fragment: str, *, restart: bool) -> str:
         """As `Link.trickle`.
 
@@ -206,8 +209,7 @@ class _Sending(_AiortcLink):
     async def run(self) -> None:
         """As `Sending.run`."""
         self._peer.on_rtcp = self._feed.receive
-        await self._feed.run()
-        self._peer.scope.cancel("the stream has ended")
+        self._peer.scope.cancel(await self._feed.run())
 
 
 def to_offer(feed: TrackFeed) -> list[Seat]:

@@ -30,7 +30,7 @@ async def ice_servers(turn: Turn | None) -> Sequence[RTCIceServer]:
     seconds, once for each description, and no thread that anything waits for.
     """
     found = []
-    for server in turn.servers("livetrio") if turn else ():
+    for server in turn.servers("livetrio", proven=True) if turn else ():
         url = await _resolved(server)
         if url:
             found.append(RTCIceServer(url, server.username or None, server.credential or None))

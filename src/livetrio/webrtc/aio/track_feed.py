@@ -14,6 +14,7 @@ from livetrio.media.stream import Stream
 from livetrio.packet import US_PER_SECOND, Kind, Packet, Track
 from livetrio.webrtc.aio.descriptions import CODECS
 from livetrio.webrtc.aio.packet_track import PacketTrack
+from livetrio.webrtc.fitness import misfit
 from livetrio.webrtc.negotiation_words import NotAcceptable
 from livetrio.webrtc.selection import Selection
 from livetrio.wire.rtp.rtcp import parse_rtcp
@@ -50,8 +51,8 @@ class TrackFeed:
         self._current: dict[Kind, int] = {}
         self._origin: int | None = None
 
-    async def run(self) -> None:
-        """Send until the stream has ended."""
+    async def run(self) -> str:
+        """Send until the stream has ended, or is not what was announced; the reason."""
         edition = self._edition
         cursor = edition.ring.cursor()
         edge, begun = edition.newest_dts or 0, trio.current_time()
@@ -60,7 +61,7 @@ class TrackFeed:
             try:
                 packets = await cursor.read()
             except EndOfStream:
-                return
+                return "the stream has ended"
             if cursor.jumps > jumps:  # the loop stood still; what is cached is new again
                 jumps, edge = cursor.jumps, 0
             for packet in packets:
@@ -72,6 +73,9 @@ class TrackFeed:
                     due = begun + (packet.dts - self._origin) / _CATCH_UP
                     await trio.sleep_until(max(due, trio.current_time()))
                 if self._is_wanted(packet):
+                    codec = self.tracks[packet.track.kind].codec
+                    if packet.dts > edge and (reason := misfit(packet, codec)):
+                        return reason
                     self.tracks[packet.track.kind].put(packet, packet.pts - self._origin)
 
     def choose(self, selection: Selection) -> None:
