@@ -31,6 +31,7 @@ PROGRAMS = {
     "redis-server": "redis-server",
     "nginx": "nginx",
     "turnserver": "coturn",
+    "mkvmerge": "mkvtoolnix",
     "node": "nodejs",
     "npm": "npm",
 }

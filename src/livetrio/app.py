@@ -19,7 +19,7 @@ from livetrio.compose.listeners import bound_listeners, bound_media_sockets
 from livetrio.compose.messaging import opened_messaging
 from livetrio.compose.node import Node
 from livetrio.compose.recordings import opened_recordings
-from livetrio.compose.streams import STREAM_PLANE, Serve, serve_streams
+from livetrio.compose.streams import STREAM_PLANE, Serve, hls_windows, serve_streams
 from livetrio.config import Address, Config
 from livetrio.control.context import Bound, ControlContext
 from livetrio.control.gauges import Gauges
@@ -28,6 +28,7 @@ from livetrio.control.public import public_app
 from livetrio.control.recordings import RecordingsApi
 from livetrio.control.serve import serve_app
 from livetrio.delivery.archive import Archive
+from livetrio.delivery.hls_renditions import HlsRenditions
 from livetrio.delivery.recordings import Recordings
 from livetrio.ingest.relay import open_relays
 from livetrio.ingest.relay_attempt import Timeouts
@@ -99,7 +100,8 @@ async def serve(
             trio.open_nursery() as services,
         ):
             ready = False
-            context = _control_context(config, node, listeners, recordings, lambda: ready)
+            windows = hls_windows(config, node, listeners)
+            context = _control_context(config, node, listeners, recordings, windows, lambda: ready)
             services.start_soon(context.gauges.run, name="gauges")
             services.start_soon(recordings.run, name="recordings")
             archive = Archive(recordings, node.registry)
@@ -112,7 +114,7 @@ async def serve(
                 *messaging.operations,
             ]
             handlers: dict[str, Serve] = {
-                **serve_streams(config, node, services, listeners, archive),
+                **serve_streams(config, node, services, archive, windows),
                 **messaging.handlers,
                 "web": partial(
                     serve_app, public_app(context, gateway, turn=bool(config.turn.urls))
@@ -137,6 +139,7 @@ async def serve(
                 node.relays.shut(_STOPPING)
                 for listener in listeners.values():
                     listener.accepting.cancel()
+                await messaging.hub.shut()
                 await node.registry.drain(_STOPPING)
             if grace.cancelled_caught:
                 count = len(list(node.registry.clients()))
@@ -191,6 +194,7 @@ def _control_context(
     node: Node,
     listeners: Mapping[str, Listener],
     recordings: Recordings,
+    windows: HlsRenditions | None,
     ready: Callable[[], bool],
 ) -> ControlContext:
     return ControlContext(
@@ -200,6 +204,7 @@ def _control_context(
         relays=node.relays,
         gauges=Gauges(node.registry),
         recorded=recordings.counts,
+        hls=windows,
         config=config.control,
         access=config.access,
         apps=config.apps,

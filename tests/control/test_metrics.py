@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import trio
 from kit.control import control, publishing, watching
+from kit.media import sample_packets
 from kit.peers import connected
 from prometheus_client.parser import text_string_to_metric_families
 
 from livetrio.control.gauges import LAG_BUCKETS
 from livetrio.control.operator import operator_app
+from livetrio.delivery.hls_options import HlsOptions
+from livetrio.delivery.hls_renditions import HlsRenditions
+from livetrio.media.renditions import Renditions
 from livetrio.packet import StreamKey
 
 
@@ -36,6 +41,23 @@ async def test_streams_and_clients_are_counted_by_protocol() -> None:
     assert values["livetrio_media_packets_total", frozenset()] == 14
     assert values["livetrio_relays", frozenset({"pull", "running"})] == 1
     assert values["process_open_fds", frozenset()] > 3
+
+
+async def test_the_windows_of_hls_are_counted_by_variant() -> None:
+    async with control() as parts, trio.open_nursery() as nursery:
+        windows = HlsRenditions(parts.context.registry, Renditions(), HlsOptions(), ["live"])
+        nursery.start_soon(windows.run)
+        parts = replace(parts, context=replace(parts.context, hls=windows))
+        async with publishing(parts, packets=False) as publication:
+            publication.publish(list(sample_packets(1.0)))
+            with trio.fail_after(5):
+                while not windows.running:  # noqa: ASYNC110 - it announces that to nobody
+                    await trio.sleep(0.01)
+            values = await scrape(parts)
+        nursery.cancel_scope.cancel()
+    assert values["livetrio_hls_windows", frozenset({"ts"})] == 1
+    assert values["livetrio_hls_windows", frozenset({"ll"})] == 0
+    assert ("livetrio_hls_window_bytes", frozenset()) in values
 
 
 async def test_counters_keep_what_is_gone_and_viewers_fall_to_zero() -> None:

@@ -19,7 +19,9 @@ window.faults = [];
 import("/assets/vendor/hls.js/hls.light.min.mjs").then(({ default: Hls }) => {
   const hls = window.hls = new Hls(options);
   hls.on(Hls.Events.ERROR, (_, data) => {
-    window.faults.push(`${data.fatal ? "FATAL " : ""}${data.type} ${data.details} ${data.reason ?? ""} ${data.response?.code ?? ""} ${data.frag?.url ?? ""} ${data.part?.url ?? ""} ${data.url ?? ""}`);
+    const where = data.part?.url ?? data.frag?.url ?? data.url ?? "";
+    const what = [data.type, data.details, data.reason, data.response?.code, where];
+    window.faults.push((data.fatal ? "FATAL " : "") + what.join(" "));
     if (data.fatal && data.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
     if (data.fatal && data.type === Hls.ErrorTypes.NETWORK_ERROR) {
       setTimeout(() => hls.startLoad(), 500);  // as players are told to do

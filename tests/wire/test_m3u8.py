@@ -34,6 +34,10 @@ def test_a_plain_playlist_is_what_any_player_reads():
     )
 
 
+def test_segments_without_key_frames_are_not_called_independent():
+    assert "INDEPENDENT" not in render(playlist(segments(2), independent=False))
+
+
 @pytest.mark.parametrize(
     ("duration", "written"), [(1_000, 1), (2_400_000, 2), (2_500_000, 3), (2_600_000, 3)]
 )

@@ -170,6 +170,25 @@ def test_a_stream_without_any_key_frame_is_cut_by_time():
     assert not any(event.independent for event in events if isinstance(event, SegmentEnd))
 
 
+def test_a_segment_ends_before_the_frame_that_would_make_it_too_long():
+    packets = [config(AVC), *(frame(ms, key=not ms) for ms in range(0, 2500, 300))]
+    assert outline(run(packets, longest=SECOND, part=0, settle=0)) == "[ 900i ] [ 900 ] [ 900 ]"
+
+
+def test_the_longest_may_be_lowered_while_it_runs():
+    segmenter = Segmenter(SegmentLimits(target=SECOND, part=0, settle=0), ALL)
+    segmenter.longest = SECOND // 2
+    events = [e for p in [config(AVC), *video_run(2, gop=100)] for e in segmenter.feed(p)]
+    assert outline(events) == "[ 480i ] [ 480 ] [ 480 ] [ 480 ] ["
+
+
+def test_of_uneven_key_frames_an_early_one_is_taken_if_the_next_may_come_too_late():
+    keys = {0, 2000, 2600, 4600, 5200, 7200}
+    packets = [config(AVC), *(frame(ms, key=ms in keys) for ms in range(0, 8000, 200))]
+    limits = {"target": 2500_000, "longest": 3_500_000, "part": 0, "settle": 0}
+    assert outline(run(packets, **limits)) == "[ 2000i ] [ 2600i ] [ 2600i ] [ 800i ]"
+
+
 def test_a_segment_is_cut_by_size():
     packets = [config(AVC), frame(0, key=True)]
     packets += [frame(40 * index, data=bytes(1000)) for index in range(1, 100)]

@@ -35,12 +35,23 @@ STREAM_PLANE = ("rtmp", "rtmps", "httpflv", "hls")
 """Its listeners, by name. Each that speaks HTTP serves every path."""
 
 
+def hls_windows(
+    config: Config, node: Node, listeners: Mapping[str, Listener]
+) -> HlsRenditions | None:
+    """What `serve_streams` runs and serves; None if HLS has no listener: then nothing is cut
+    into segments."""
+    if "hls" not in listeners:
+        return None
+    apps = {name for name, app in config.apps.items() if app.hls and app.live}
+    return HlsRenditions(node.registry, node.renditions, hls_options(config.hls), apps)
+
+
 def serve_streams(
     config: Config,
     node: Node,
     nursery: trio.Nursery,
-    listeners: Mapping[str, Listener],
     archive: Archive,
+    windows: HlsRenditions | None,
 ) -> dict[str, Serve]:
     """Start what runs without a listener; gives what to start for each that there is, by name."""
     folders = {name: app.play for name, app in config.apps.items() if app.play is not None}
@@ -54,10 +65,12 @@ def serve_streams(
         renditions=node.renditions,
         library=library,
     )
+    if windows is not None:
+        nursery.start_soon(windows.run, name="hls")
     lane = Lane()
     nursery.start_soon(lane.run, name="lane")
     http = HttpServer(
-        _routes(config, node, nursery, library, archive, hls="hls" in listeners),
+        _routes(config, node, library, archive, windows),
         trusted=config.connection.trusted_proxies,
         caps=node.caps,
         lane=lane,
@@ -73,11 +86,9 @@ def serve_streams(
 def _routes(
     config: Config,
     node: Node,
-    nursery: trio.Nursery,
     library: Library,
     archive: Archive,
-    *,
-    hls: bool,
+    windows: HlsRenditions | None,
 ) -> list[Route]:
     registry, renditions = node.registry, node.renditions
     flv_gate = FlvGate(node.gate, config.apps)
@@ -86,17 +97,14 @@ def _routes(
     )
     publishers = FlvPublishers(registry, flv_gate, read_timeout=config.connection.read_timeout)
     hls_gate = HlsGate(node.gate, config.apps)
-    stored = VodPlayers(library, node.gate, flv=flv_gate, hls=hls_gate if hls else None)
+    stored = VodPlayers(library, node.gate, flv=flv_gate, hls=hls_gate if windows else None)
     routes = [
         *stored.routes(),
         *players.routes(),
         *publishers.routes(),
         *Snapshots(registry, node.gate).routes(),
     ]
-    if hls:  # with no listener for it nothing is cut into segments
-        apps = {name for name, app in config.apps.items() if app.hls and app.live}
-        windows = HlsRenditions(registry, renditions, hls_options(config.hls), apps)
-        nursery.start_soon(windows.run, name="hls")
+    if windows is not None:
         routes += Timeshift(archive, hls_gate).routes()
         routes += HlsPlayers(registry, hls_gate, windows, HlsSessions(registry)).routes()
     return [*routes, players.fallback()]

@@ -16,30 +16,28 @@ from livetrio.delivery.hls_container import (
     TsContainer,
 )
 from livetrio.delivery.hls_options import HlsOptions
+from livetrio.delivery.hls_places import Place
 from livetrio.delivery.hls_window import Window, WindowPart
-from livetrio.media.ring import EndOfStream, Ring
+from livetrio.media.edition import Edition
+from livetrio.media.ring import EndOfStream
 from livetrio.net.fanout import Pacer
-from livetrio.packet import US_PER_SECOND, Kind, Packet
+from livetrio.packet import US_PER_SECOND, Kind, Packet, Track
 from livetrio.wire.m3u8 import Key
 from livetrio.wire.segment import Event, Part, SegmentEnd, Segmenter, SegmentLimits, SegmentStart
 
-__all__ = ["Packager", "Selection"]
+__all__ = ["Packager"]
 
 _PACE = 0.1
 """Seconds between two looks at the ring where no part waits to be cut: a wake-up costs more
 than what it does (see docs/performance.md)."""
 
 
-Selection = frozenset[tuple[Kind, int]]
-"""Which tracks a rendition has, by kind and id."""
-
-
 class Packager:
     """One rendition in one container.
 
     Args:
-        ring: what to read.
-        selection: which of its tracks.
+        edition: what to read.
+        place: which of its tracks.
         window: where to put the segments.
         low_latency: cut parts, and put each out at once.
         pacer: for waits that cost little.
@@ -47,30 +45,32 @@ class Packager:
 
     def __init__(
         self,
-        ring: Ring,
-        selection: Selection,
+        edition: Edition,
+        place: Place,
         window: Window,
         options: HlsOptions,
         *,
         low_latency: bool,
         pacer: Pacer,
     ) -> None:
-        self._ring = ring
-        self._selection = selection
+        self._edition = edition
+        self._place = place
+        self._takes: dict[tuple[Kind, int], bool] = {}
         self._window = window
         self._options = options
         self._parts = low_latency and not options.key_every
         self._pacer = pacer
         ts = window.suffix == TsContainer.suffix
         self._container: Container = TsContainer() if ts else Mp4Container()
+        target = options.targets(low_latency=low_latency)[0]
         limits = SegmentLimits(
-            target=options.targets(low_latency=low_latency)[0],
+            target=target,
             longest=options.longest_segment,
             size=options.segment_size,
             part=options.part_duration if self._parts else 0,
         )
         self._segmenter = Segmenter(limits, TS_CODECS if ts else MP4_CODECS)
-        self._clock: float | None = None  # Unix time of media time 0
+        self._newest = self._clock = 0.0  # Unix time of media time 0: now, in this segment
         self._is_new = True  # what the window has so far is of an earlier publication
         self._encryption = Encryption(options.key_every) if options.key_every else None
 
@@ -80,7 +80,7 @@ class Packager:
         Raises:
             RemoteProtocolError, LocalProtocolError: the media cannot be packaged.
         """
-        cursor = self._ring.cursor()
+        cursor = self._edition.ring.cursor()
         jumps = 0
         try:
             while True:
@@ -89,16 +89,30 @@ class Packager:
                     jumps = cursor.jumps
                     self._apply(self._segmenter.end())
                 self._feed(packets)
+                await self._window.tell()
                 if not self._parts:
                     await self._pacer.rest(_PACE)
         except EndOfStream:
             self._apply(self._segmenter.end())
 
     def _feed(self, packets: list[Packet]) -> None:
+        times = [packet.dts for packet in packets if not packet.config]
+        if times:
+            # The newest has only just come; those before it may have waited in the ring.
+            self._newest = time.time() - times[-1] / US_PER_SECOND
         for packet in packets:
             track = packet.track
-            if (track.kind, track.id) in self._selection:
+            takes = self._takes.get((track.kind, track.id))
+            if takes is None:
+                takes = self._takes[track.kind, track.id] = self._wants(track)
+            if takes:
                 self._apply(self._segmenter.feed(packet))
+
+    def _wants(self, track: Track) -> bool:
+        """Is this one of our tracks? Decided once for each: what is first stays first."""
+        tracks = self._edition.tracks
+        ours = (self._place.picture(tracks), self._place.sound(tracks))
+        return any(one is not None and (one.kind, one.id) == (track.kind, track.id) for one in ours)
 
     def _apply(self, events: list[Event]) -> None:
         window = self._window
@@ -107,8 +121,6 @@ class Packager:
                 case SegmentStart():
                     self._begin(event)
                 case Part():
-                    if self._clock is None:
-                        self._set_clock(event.start)
                     if not window.segments[-1].parts:
                         window.segments[-1].began = self._time(event.start)
                     data = self._container.part(event.samples)
@@ -118,10 +130,10 @@ class Packager:
                     self._finish(event)
 
     def _begin(self, event: SegmentStart) -> None:
-        if event.discontinuity:
-            self._clock = None
         header = self._container.begin(event.tracks, discontinuity=event.discontinuity)
         broken = event.discontinuity or self._is_new
+        if broken:
+            self._clock = self._newest
         self._window.begin(time.time(), discontinuity=broken, header=header)
         self._is_new = False
 
@@ -129,13 +141,13 @@ class Packager:
         key = None
         if self._encryption is not None:
             key = self._encryption.apply(self._window)
-        self._window.finish(event.duration, keep_parts=self._parts, key=key)
-
-    def _set_clock(self, start: int) -> None:
-        self._clock = time.time() - start / US_PER_SECOND
+        window = self._window
+        window.finish(event.duration, keep_parts=self._parts, key=key)
+        # From here on no segment may be longer than what players were told.
+        room = window.target * US_PER_SECOND + US_PER_SECOND // 2 - 1
+        self._segmenter.longest = min(self._options.longest_segment, room)
 
     def _time(self, start: int) -> float:
-        assert self._clock is not None
         return self._clock + start / US_PER_SECOND
 
 

@@ -7,6 +7,8 @@ while. Media files have no session in their names, so caches in front may share 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -22,7 +24,7 @@ from livetrio.net.request import Request
 from livetrio.net.scope import open_scope
 from livetrio.packet import StreamKey
 
-__all__ = ["HlsSessions"]
+__all__ = ["HlsSession", "HlsSessions"]
 
 _GONE_AFTER: Final = 30.0
 """Seconds without a request; LL-HLS asks five times a second, plain players every segment."""
@@ -30,17 +32,30 @@ _KICKED_FOR: Final = 60.0
 """Seconds for which a kicked viewer is refused: it would come back with its next request."""
 _MAX_KICKED: Final = 10_000
 _MAX_NAME: Final = 64
+_MAX_PER_ADDRESS: Final = 200
+"""Sessions that one address may name; beyond that it is one viewer, whatever names it gives."""
+_ASKED_EVERY: Final = 1.0
+"""Seconds between two notes that a viewer is there: moving a deadline is dear."""
 
 _Who = tuple[StreamKey, str, str]
 
 
 @dataclass(eq=False, slots=True)
-class _Session:
+class HlsSession:
     """One viewer; also the far end its client's numbers are read from."""
 
     address: str
+    peer: str
     sent: int = 0
     life: trio.CancelScope = field(default_factory=trio.CancelScope)
+    asked_at: float = -math.inf
+    ended: bool = False
+
+    def asked(self, now: float) -> None:
+        """It has made a request, at this Trio time."""
+        if now - self.asked_at > _ASKED_EVERY:
+            self.asked_at = now
+            self.life.deadline = now + _GONE_AFTER
 
     def numbers(self) -> Numbers:
         return Numbers(0, self.sent, 0, 0, 0)
@@ -51,35 +66,40 @@ class HlsSessions:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._sessions: dict[_Who, _Session] = {}
+        self._sessions: dict[_Who, HlsSession] = {}
         self._kicked: dict[_Who, float] = {}
+        self._named: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def asked(self, stream: Stream, exchange: Exchange) -> None:
+    def asked(self, stream: Stream, exchange: Exchange) -> HlsSession:
         """Somebody asks for a playlist: a viewer that is there, or a new one.
 
         Raises:
             Refused: FORBIDDEN, kicked a moment ago.
         """
-        who = _who(stream.key, exchange)
+        who = self._who(stream.key, exchange)
         if self._kicked.get(who, 0.0) > trio.current_time():
             raise Refused(RefusalCode.FORBIDDEN, "ended by an operator")
         session = self._sessions.get(who)
         if session is None:
-            session = self._sessions[who] = _Session(str(exchange.connection))
+            peer = exchange.connection.peer
+            session = self._sessions[who] = HlsSession(str(exchange.connection), peer)
+            self._named[peer] += 1
             task = partial(self._live, stream, who, session, exchange.request)
             stream.scope.nursery.start_soon(task, name="hls viewer")
-        session.life.deadline = trio.current_time() + _GONE_AFTER
+        session.asked(trio.current_time())
+        return session
 
-    def sent(self, key: StreamKey, exchange: Exchange, size: int) -> None:
+    def sent(self, key: StreamKey, exchange: Exchange, size: int) -> HlsSession | None:
         """So many bytes went to this viewer, if it is one."""
-        session = self._sessions.get(_who(key, exchange))
+        session = self._sessions.get(self._who(key, exchange))
         if session is not None:
             session.sent += size
+        return session
 
-    async def _live(self, stream: Stream, who: _Who, session: _Session, request: Request) -> None:
+    async def _live(self, stream: Stream, who: _Who, session: HlsSession, request: Request) -> None:
         path, agent = request.path, request.agent
         try:
             async with open_scope("hls viewer", session.address, parent=stream.scope) as scope:
@@ -88,8 +108,12 @@ class HlsSessions:
                     with session.life:
                         await trio.sleep_forever()
         finally:
+            session.ended = True
             if self._sessions.get(who) is session:
                 del self._sessions[who]
+            self._named[session.peer] -= 1
+            if not self._named[session.peer]:
+                del self._named[session.peer]
             if scope.reason and not stream.ending:
                 self._kick(who)
 
@@ -100,8 +124,12 @@ class HlsSessions:
         if len(self._kicked) < _MAX_KICKED:
             self._kicked[who] = now + _KICKED_FOR
 
-
-def _who(key: StreamKey, exchange: Exchange) -> _Who:
-    request = exchange.request
-    name = request.query.get("session", "")[:_MAX_NAME]
-    return (key, "", name) if name else (key, exchange.connection.peer, request.agent)
+    def _who(self, key: StreamKey, exchange: Exchange) -> _Who:
+        request = exchange.request
+        peer = exchange.connection.peer
+        name = request.query.get("session", "")[:_MAX_NAME]
+        if name and ((key, "", name) in self._sessions or self._named[peer] < _MAX_PER_ADDRESS):
+            return key, "", name
+        known = (key, peer, request.agent) in self._sessions
+        crowded = not known and self._named[peer] >= _MAX_PER_ADDRESS
+        return key, peer, "" if crowded else request.agent

@@ -1,35 +1,37 @@
 """Window: the newest segments of one rendition, with their parts; who waits for the next one.
 
 Written by one packager, read by any number of requests. Bytes are kept once: when a segment is
-whole its parts become views of it. Playlists are rendered once per state and shared.
+whole its parts become views of it.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
+from typing import Final, Protocol
 
 import trio
 
-from livetrio.wire.m3u8 import (
-    Key,
-    MediaPlaylist,
-    PlaylistPart,
-    PlaylistSegment,
-    Report,
-    render,
-)
+from livetrio.packet import US_PER_SECOND
+from livetrio.wire.m3u8 import Key
 
-__all__ = ["Window", "WindowPart", "WindowSegment"]
+__all__ = ["Waiter", "Window", "WindowPart", "WindowSegment"]
 
-_LINGER = 2
+_LINGER: Final = 2
 """Segments kept behind the playlist: for players that read it a moment ago."""
-_COMPRESS_FROM = 1024
-"""Bytes; a playlist under that is not worth gzip."""
-_LOOKAHEAD = 2
-"""A request for a segment further ahead than this is a mistake (RFC 8216bis section 6.2.5.2)."""
+_ANSWERS_PER_CHECKPOINT: Final = 200
+_PARTS_AHEAD: Final = 3
+"""Seconds of parts, or whole parts of a second and more, that may be asked for in advance (the
+Advance Part Limit of RFC 8216bis section 6.2.5.2)."""
+
+
+class Waiter(Protocol):
+    """Told by a plain call, so that thousands are answered without waking thousands of tasks."""
+
+    def come(self) -> None:
+        """What was waited for is there, or nothing will come any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,8 @@ class WindowSegment:
     parts: list[WindowPart] = field(default_factory=list)
     data: bytes = b""
     key: Key | None = None
+    independent: bool = True
+    """Does it begin with a key frame?"""
 
     @property
     def size(self) -> int:
@@ -70,7 +74,7 @@ class Window:
     Args:
         count: segments listed.
         rewind: microseconds that are listed, if these are more.
-        target: duration of a segment, microseconds.
+        target: duration of a segment that is aimed at, microseconds.
         prefix: of every file name in here, unlike any other window's: URLs are never reused.
         suffix: of segments, ".ts" or ".m4s".
     """
@@ -87,14 +91,20 @@ class Window:
         self.keys: dict[str, bytes] = {}
         """AES keys by file name."""
         self.ended = False
-        self.longest = target
-        """Microseconds: the longest segment, or what is aimed at."""
+        self.target = 0
+        """EXT-X-TARGETDURATION in seconds, which no reload may find changed (RFC 8216 section
+        6.2.1); 0 while it is not known, hence nothing is to be shown."""
+        self.rewinds = rewind > 0
+        self.passed = 0
+        """Discontinuities that have left (EXT-X-DISCONTINUITY-SEQUENCE)."""
+        self.version = 0
+        """Counts the changes."""
         self._count = count
         self._rewind = rewind
+        self._wanted = target
         self._next = 1  # livego counts from 1 too
-        self._passed = 0  # discontinuities that have left
-        self._version = 0
-        self._texts: dict[tuple[object, ...], bytes] = {}
+        self._headers_made = 0
+        self._waiters: dict[Waiter, tuple[int, int | None]] = {}
         self._lot = trio.lowlevel.ParkingLot()
 
     @property
@@ -115,19 +125,28 @@ class Window:
             return self.segments[-1].number, len(self.segments[-1].parts)
         return self._next, 0
 
+    @property
+    def has_something(self) -> bool:
+        """Is there a whole segment? Of a playlist with parts alone hls.js says that it is empty."""
+        return bool(self.segments) and self.segments[0].duration is not None
+
     def begin(self, began: float, *, discontinuity: bool, header: bytes) -> None:
         """A segment begins; header is its initialization segment, b"" without one."""
-        if header and (not self.headers or self.headers[max(self.headers)] != header):
-            self.headers[max(self.headers, default=0) + 1] = header
+        if header and self.headers.get(self._headers_made) != header:
+            self._headers_made += 1  # never one that was: files are cached by their names
+            self.headers[self._headers_made] = header
         # The first segment of all continues nothing.
         discontinuity = discontinuity and self._next > 1
-        number = max(self.headers) if header else 0
+        number = self._headers_made if header else 0
         self.segments.append(WindowSegment(self._next, began, discontinuity, number))
         self._next += 1
 
     def add_part(self, part: WindowPart) -> None:
         """The segment that was begun has a part more."""
-        self.segments[-1].parts.append(part)
+        segment = self.segments[-1]
+        if not segment.parts:
+            segment.independent = part.independent
+        segment.parts.append(part)
         if self.part_target:
             self._changed()
 
@@ -137,7 +156,12 @@ class Window:
         segment.data = b"".join([part.data for part in segment.parts])
         segment.duration = duration
         segment.key = key
-        self.longest = max(self.longest, duration)
+        if not self.target:
+            lengths = [segment.duration or 0 for segment in self.segments]
+            self.target = max(ceil(max(self._wanted, *lengths, 0) / US_PER_SECOND), 1)
+        elif duration >= (self.target + 0.5) * US_PER_SECOND:
+            # One frame lasted longer than a segment may: the lesser evil is a target that grows.
+            self.target = ceil(duration / US_PER_SECOND)
         if keep_parts:
             view = memoryview(segment.data)
             pos = 0
@@ -149,23 +173,31 @@ class Window:
         self._trim()
         self._changed()
 
+    def advance(self, number: int) -> None:
+        """The next segment has at least this number, if there are none to go on from."""
+        if not self.segments:
+            self._next = max(self._next, number)
+
     def reopen(self) -> None:
-        """Segments will come (again)."""
+        """Segments will come (again), of a length that nobody knows yet."""
+        self.target = 0
         self.ended = False
         self._changed()
 
     def end(self) -> None:
-        """Nothing will come; all that wait are answered."""
+        """Nothing will come; all that wait are answered now."""
         self.ended = True
         self._changed()
+        for waiter in list(self._waiters):
+            del self._waiters[waiter]
+            waiter.come()
 
     def drop(self) -> None:
-        """Forget all media, not where the numbers stood."""
-        self._passed += sum(segment.discontinuity for segment in self.segments)
+        """Forget all media, not where the numbers stood; call `end` afterwards."""
+        self.passed += sum(segment.discontinuity for segment in self.segments)
         self.segments.clear()
         self.headers.clear()
         self.keys.clear()
-        self.end()
 
     def segment(self, number: int) -> WindowSegment | None:
         """A segment that can be fetched."""
@@ -174,13 +206,32 @@ class Window:
         index = number - self.segments[0].number
         return self.segments[index] if 0 <= index < len(self.segments) else None
 
-    def is_ahead(self, number: int) -> bool:
-        """Does somebody ask for what will not come soon?"""
-        return number > self.newest[0] + _LOOKAHEAD
+    def is_ahead(self, number: int, part: int | None) -> bool:
+        """Does somebody ask for what will not come soon (RFC 8216bis section 6.2.5.2)?"""
+        newest, parts = self.newest
+        if number > newest + 1:  # of whole segments, the last one plus two
+            return True
+        if part is None or number < newest or not self.part_target:
+            return False
+        limit = ceil(_PARTS_AHEAD / min(self.part_target / US_PER_SECOND, 1.0))
+        return part - (parts if number == newest else 0) >= limit
+
+    def has(self, number: int, part: int | None) -> bool:
+        """Is that segment whole, or is that part of it there?"""
+        newest, parts = self.newest
+        if part is None or not self.part_target:
+            return number < newest
+        if number >= newest:
+            return number == newest and part < parts
+        segment = self.segment(number)
+        if segment is None or part < len(segment.parts):
+            return True
+        # Behind its last part: that means part 0 of the next one.
+        return number + 1 < newest or parts > 0
 
     async def reached(self, number: int, part: int | None) -> None:
         """Return when that segment (that part of it) is there, or nothing will come any more."""
-        while not self.ended and not self._has(number, part):
+        while not self.ended and not self.has(number, part):
             await self._lot.park()
 
     async def changed(self) -> None:
@@ -188,87 +239,25 @@ class Window:
         if not self.ended:
             await self._lot.park()
 
-    def playlist(
-        self, base: str, query: str, *, parts: bool, skip: bool, reports: Sequence[Report] = ()
-    ) -> bytes:
-        """The media playlist as it is now.
+    def wait(self, waiter: Waiter, number: int, part: int | None) -> None:
+        """Have the waiter told as soon as `has` is true, or nothing will come any more."""
+        self._waiters[waiter] = number, part
 
-        Args:
-            base: what stands before the file names.
-            query: what stands behind them, with its "?"; "" for none.
-            parts: as a low-latency one.
-            skip: as a delta update.
-            reports: where the other renditions are.
-        """
-        asked = (base, query, parts, skip, *reports)
-        text = self._texts.get(asked)
-        if text is None:
-            text = self._render(base, query, parts=parts, skip=skip, reports=reports).encode()
-            if len(self._texts) >= 64:  # every asker has a query of its own: keep no more
-                self._texts.clear()
-            self._texts[asked] = text
-        return text
+    def forget(self, waiter: Waiter) -> None:
+        """It waits no more."""
+        self._waiters.pop(waiter, None)
 
-    def compressed(self, text: bytes) -> bytes | None:
-        """A playlist in gzip; None where that is not worth it."""
-        if len(text) < _COMPRESS_FROM:
-            return None
-        packed = self._texts.get(("gzip", text))
-        if packed is None:
-            packed = self._texts["gzip", text] = gzip.compress(text, compresslevel=1, mtime=0)
-        return packed
-
-    def _has(self, number: int, part: int | None) -> bool:
-        newest, parts = self.newest
-        if part is None:
-            return number < newest
-        return number < newest or (number == newest and part < parts)
-
-    def _render(
-        self, base: str, query: str, *, parts: bool, skip: bool, reports: Sequence[Report]
-    ) -> str:
-        low_latency = parts and bool(self.part_target)
-        rows = list(self._rows(base, query, parts=low_latency))
-        first = self.listed[0].number if self.listed else self.newest[0]
-        passed = sum(s.discontinuity for s in self.segments if s.number < first)
-        number, count = self.newest
-        hint = f"{base}{self.prefix}{number}.{count}{self.suffix}{query}" if low_latency else ""
-        return render(
-            MediaPlaylist(
-                target=self.longest,
-                sequence=first,
-                discontinuities=self._passed + passed,
-                segments=rows,
-                part_target=self.part_target if low_latency else 0,
-                hint=hint,
-                reports=reports if low_latency else (),
-                ended=self.ended,
-                skippable=low_latency or bool(self._rewind),
-            ),
-            skip=skip,
-        )
-
-    def _rows(self, base: str, query: str, *, parts: bool) -> Iterator[PlaylistSegment]:
-        shown = self.listed
-        if parts and self.segments and self.segments[-1].duration is None:
-            shown.append(self.segments[-1])
-        for segment in shown:
-            stem = f"{base}{self.prefix}{segment.number}"
-            header = f"{base}{self.prefix}i{segment.header}.mp4{query}" if segment.header else ""
-            pieces = [
-                PlaylistPart(f"{stem}.{n}{self.suffix}{query}", part.duration, part.independent)
-                for n, part in enumerate(segment.parts)
-            ]
-            key = segment.key
-            yield PlaylistSegment(
-                f"{stem}{self.suffix}{query}",
-                segment.duration,
-                segment.began,
-                segment.discontinuity,
-                header,
-                Key(f"{base}{key.uri}{query}", key.iv) if key else None,
-                pieces if parts else (),
-            )
+    async def tell(self) -> None:
+        """Tell the waiters whose time has come; others have their turn in between."""
+        # Thousands ask for one of two or three things.
+        there = {asked for asked in set(self._waiters.values()) if self.has(*asked)}
+        due = [waiter for waiter, asked in self._waiters.items() if asked in there]
+        for start in range(0, len(due), _ANSWERS_PER_CHECKPOINT):
+            if start:
+                await trio.lowlevel.checkpoint()
+            for waiter in due[start : start + _ANSWERS_PER_CHECKPOINT]:
+                if self._waiters.pop(waiter, None) is not None:
+                    waiter.come()
 
     def _listed_count(self, whole: Sequence[WindowSegment]) -> int:
         """As many as the window has, or more while they are within the rewind window."""
@@ -283,15 +272,14 @@ class Window:
     def _trim(self) -> None:
         spare = len(self.segments) - len(self.listed) - _LINGER
         for _ in range(spare):
-            self._passed += self.segments.popleft().discontinuity
+            self.passed += self.segments.popleft().discontinuity
         used = {segment.header for segment in self.segments}
-        for number in self.headers.keys() - used - {max(self.headers, default=0)}:
+        for number in self.headers.keys() - used - {self._headers_made}:
             del self.headers[number]
         named = {segment.key.uri for segment in self.segments if segment.key}
         for name in self.keys.keys() - named:
             del self.keys[name]
 
     def _changed(self) -> None:
-        self._version += 1
-        self._texts.clear()
+        self.version += 1
         self._lot.unpark_all()

@@ -90,6 +90,8 @@ class MediaPlaylist:
     discontinuities: int = 0
     """Of those that have left the playlist (EXT-X-DISCONTINUITY-SEQUENCE)."""
     segments: Sequence[PlaylistSegment]
+    independent: bool = True
+    """Does each of them begin with a key frame?"""
     part_target: int = 0
     """0: no parts; otherwise this is a low-latency playlist."""
     hint: str = ""
@@ -121,7 +123,8 @@ def render(playlist: MediaPlaylist, *, skip: bool = False) -> str:
     lines.append(f"#EXT-X-MEDIA-SEQUENCE:{playlist.sequence}")
     if playlist.discontinuities:
         lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{playlist.discontinuities}")
-    lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    if playlist.independent:
+        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     skipped = _skippable(segments, target) if skip and playlist.skippable else 0
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")

@@ -135,6 +135,8 @@ class Segmenter:
 
     def __init__(self, limits: SegmentLimits, codecs: frozenset[Codec]) -> None:
         self.limits = limits
+        self.longest = limits.longest
+        """Microseconds, as in `limits`; may be lowered once more is known of the stream."""
         self.part_target = limits.part
         """Longest duration of a part, fixed by the frame rate of the first one: a multiple of
         its frames. Grows only if a single frame lasts longer."""
@@ -150,6 +152,8 @@ class Segmenter:
         self._measured = False
         self._open = False
         self._start = self._part_start = 0  # where segment and part begin, on the lead
+        self._key_at = 0  # the newest key frame of the lead
+        self._gop = 0  # the longest distance of two
         self._size = 0
         self._independent = False
 
@@ -252,16 +256,29 @@ class Segmenter:
         assert lead is not None
         self._measure(lead.last)
         lasted = now - self._start
-        wanted = packet.key and lasted >= limits.target
-        if (wanted and lasted) or lasted >= limits.longest or self._size >= limits.size:
+        if packet.key:
+            self._gop = max(self._gop, now - self._key_at)
+            self._key_at = now
+        # Without a key frame only where the next frame would make it too long.
+        too_long = lasted + lead.last > self.longest
+        if self._wanted(packet, lasted) or (too_long and lasted) or self._size >= limits.size:
             self._cut_part(now, events)
             self._finish(now, events)
             self._begin(packet, events)
         elif limits.part and now - self._part_start + lead.last > self.part_target:
             self._cut_part(now, events)
 
+    def _wanted(self, packet: Packet, lasted: int) -> bool:
+        """Is this a good place for a cut? Of key frames that come unevenly (at changes of scene)
+        an early one is taken where the next might come too late."""
+        if not packet.key or not lasted:
+            return False
+        is_last_chance = lasted + self._gop > self.longest and 2 * lasted >= self.limits.target
+        return lasted >= self.limits.target or is_last_chance
+
     def _begin(self, packet: Packet, events: list[Event]) -> None:
         self._open = True
+        self._key_at = packet.dts
         self._start = self._part_start = packet.dts
         self._independent = packet.key
         self._size = 0
