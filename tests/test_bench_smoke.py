@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 
 from rig import clip, proc, report
 from rig.flv import FlvClient, TagReader
+from rig.hls_playlist import Edge, body_of, edge_of
 from rig.im_client import Probe, message
 from rig.rtmp import (
     AUDIO,
@@ -209,3 +210,19 @@ def test_the_usage_of_this_very_process_is_plausible() -> None:
 
 def test_a_table_is_markdown() -> None:
     assert report.table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_the_live_edge_of_a_playlist_is_the_part_that_comes_next() -> None:
+    text = (
+        '#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PART:DURATION=1,URI="7.0"\n#EXTINF:1,\n7\n'
+        '#EXT-X-PART:DURATION=1,URI="8.0"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="8.1"\n'
+    )
+    assert edge_of(text) == Edge(8, 1, "8.1")
+
+
+def test_a_response_is_whole_when_its_length_says_so() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+    assert body_of(head[:-1]) is None
+    assert body_of(head) == (len(head), len(head) + 3)
+    with pytest.raises(ValueError, match="404"):
+        body_of(b"HTTP/1.1 404 Not Found\r\n\r\n")

@@ -242,6 +242,8 @@ SAMPLES = {
     "im.token.audience": ("me", lambda c: c.im.token.audience, "me"),
     "im.token.issuer": ("you", lambda c: c.im.token.issuer, "you"),
     "im.history_size": ("50", lambda c: c.im.history_size, 50),
+    "im.backlog": ("20", lambda c: c.im.backlog, 20),
+    "im.goim_subscribers": ("3", lambda c: c.im.goim_subscribers, 3),
     "im.history_ttl": ("60", lambda c: c.im.history_ttl, 60),
     "im.durable": ("group:*, pm:*", lambda c: c.im.durable, ("group:*", "pm:*")),
     "im.state": ("like:*", lambda c: c.im.state, ("like:*",)),

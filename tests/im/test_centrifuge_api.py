@@ -46,6 +46,16 @@ async def test_an_older_version_of_a_channels_state_is_not_published():
         assert [await client.said() for _ in range(3)] == [5, 6, 1]
 
 
+async def test_a_version_that_could_not_be_published_may_be_tried_again():
+    few = {"limits": HubLimits(channels=1)}
+    async with centrifuge(hub_options=few) as here, here.connected() as client:
+        await client.subscribe("taken")
+        call = {"channel": "a", "data": 1, "version": 5}
+        assert "error" in await here.api.call("publish", call)
+        await client.ask(unsubscribe={"channel": "taken"})
+        assert (await here.api.call("publish", call))["result"]["offset"] == 1
+
+
 async def test_a_broadcast_answers_for_each_channel():
     async with centrifuge() as here:
         answer = await here.api.call("broadcast", {"channels": ["a", "", "b"], "data": 1})

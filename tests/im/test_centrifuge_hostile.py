@@ -15,7 +15,11 @@ from kit.logs import lines
 from kit.node import patiently
 from trio_websocket import ConnectionClosed
 
+from livetrio.im.centrifuge_carriers import StreamCarrier
+from livetrio.im.centrifuge_commands import _page
+from livetrio.im.centrifuge_views import sse_view
 from livetrio.im.options import ChannelOptions, HubLimits, Namespaces
+from livetrio.im.words import Publication
 
 PROTOBUF = {"subprotocols": ["centrifuge-protobuf"]}
 EVERY = pytest.mark.parametrize("kind", ["ws", "http_stream", "sse"])
@@ -218,3 +222,19 @@ async def test_the_node_that_is_full_says_so():
         async with here.connected("1"), here.ws() as client:
             await client.send({"id": 1, "connect": {}})
             assert await client.closed() == (3504, "connection limit")
+
+
+async def test_commands_that_wait_for_a_stream_are_bounded_in_bytes():
+    carrier = StreamCarrier(None, sse_view(chunked=False), "", chunked=False)
+    frame = b"{}" + b" " * (60 << 10)
+    assert [carrier.put(frame) for _ in range(3)] == [True, True, False]
+    await carrier.commands()
+    assert carrier.put(frame)
+
+
+def test_a_page_of_history_is_bounded_in_bytes_and_never_empty():
+    big = Publication(1, 0, bytes(300 << 10))
+    small = [Publication(n, 0, bytes(100 << 10)) for n in range(1, 5)]
+    assert _page([big]) == [big]
+    assert _page(small) == small[:2]
+    assert _page([]) == []

@@ -125,9 +125,9 @@ async def test_what_cannot_be_recovered_is_said_never_half_of_it():
                 error = await client.subscribe("a", recover=True, flag=2, **position)
                 assert error["code"] == 112
                 assert here.hub.online("a").clients == 0
-        async with here.connected() as client:  # a position from elsewhere has no epoch
+        async with here.connected() as client:  # an offset alone may be of another numbering
             result = await client.subscribe("a", recover=True, offset=4)
-            assert [p["offset"] for p in result["publications"]] == [5]
+            assert "recovered" not in result
 
 
 async def test_a_positioned_subscriber_that_is_too_slow_is_asked_to_recover():

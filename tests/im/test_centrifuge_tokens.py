@@ -8,6 +8,7 @@ from kit.centrifuge import centrifuge, soon, token
 from kit.logs import lines
 from kit.node import patiently
 
+from livetrio.im.moderation import Subject
 from livetrio.im.options import ChannelOptions, HubLimits, Kind, Namespaces
 
 EVERY = pytest.mark.parametrize("kind", ["ws", "http_stream", "sse"])
@@ -53,6 +54,14 @@ async def test_a_connection_is_refreshed_by_its_own_user_only(autojump_clock):
         await trio.sleep(100)
         assert (await client.ask(ping={}))["ping"] == {}
         await client.send({"id": 9, "refresh": {"token": token("2")}})
+        assert await client.closed() == (3500, "invalid token")
+
+
+async def test_a_connection_is_not_refreshed_by_the_token_of_a_subscription():
+    async with centrifuge() as here, here.ws() as client:
+        await client.connect(token("1", exp=soon(60)))
+        short = token("1", exp=soon(6000), channel="$a")
+        await client.send({"id": 9, "refresh": {"token": short}})
         assert await client.closed() == (3500, "invalid token")
 
 
@@ -163,3 +172,56 @@ async def test_a_subscription_token_may_ask_for_recovery_and_never_end():
         result = await client.subscribe("$a", token=token("1", channel="$a", exp=soon(9), **wishes))
         assert result["recoverable"]
         assert "expires" not in result
+
+
+async def test_an_offset_without_its_epoch_recovers_nothing_but_the_beginning_does():
+    async with centrifuge() as here, here.connected("1") as client:
+        for n in range(3):
+            await here.hub.publish("a", b"%d" % n)
+        lost = await client.subscribe("a", recover=True, offset=2)
+        assert not lost.get("recovered")
+        await client.ask(unsubscribe={"channel": "a"})
+        found = await client.subscribe("a", recover=True)
+        assert found["recovered"]
+        assert [pub["data"] for pub in found["publications"]] == [0, 1, 2]
+
+
+async def test_a_server_that_stops_says_so_and_clients_come_again():
+    async with centrifuge() as here, here.connected("1") as one, here.connected() as two:
+        await here.hub.shut()
+        for client in (one, two):
+            assert await client.closed() == (3001, "shutdown")
+        assert not here.hub.members.all()
+
+
+async def test_a_channel_that_names_its_users_admits_nobody_else():
+    async with centrifuge() as here, here.connected("42") as one, here.connected() as guest:
+        assert "code" not in await one.subscribe("dialog#42,43")
+        assert "code" not in await one.subscribe("own#42")
+        assert (await one.subscribe("dialog#4,43"))["code"] == 103
+        for name in ("dialog#42,43", "dialog#", "dialog#,"):
+            assert (await guest.subscribe(name))["code"] == 103
+        granted = token("42", channel="dialog#1")
+        assert "code" not in await one.subscribe("dialog#1", token=granted)
+
+
+async def test_a_ban_from_one_channel_of_the_token_leaves_the_others():
+    async with centrifuge() as here, here.ws() as client:
+        here.hub.moderation.ban("room:a/b", Subject("user", "1"))
+        result = await client.connect(token("1", channels=["room:a/b", "news"]))
+        assert set(result["subs"]) == {"news"}
+        await here.hub.publish("news", b"1")
+        assert await client.said() == 1
+
+
+async def test_the_answer_to_a_subscription_has_what_newcomers_are_shown():
+    options = ChannelOptions(backlog=2)
+    async with centrifuge(hub_options={"namespaces": Namespaces([], options)}) as here:
+        for n in range(3):
+            await here.hub.publish("a", b"%d" % n)
+        async with here.connected("1") as client:
+            joined = await client.subscribe("a", recoverable=True)
+            assert [pub["data"] for pub in joined["publications"]] == [1, 2]
+            assert (joined.get("recovered", False), joined["offset"]) == (False, 3)
+            await here.hub.publish("a", b"3")
+            assert await client.said() == 3

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import pairwise
 
 import brotli
 import pytest
+import trio
 from kit.goim import goim, pack, unpack
 from kit.logs import lines
 from kit.node import patiently
+
+from livetrio.wire.goim.frame import Frame, Version
 
 
 def v1(op: int, body: object = None, seq: int = 1) -> str:
@@ -106,6 +110,39 @@ async def test_compressed_packages_of_clients_are_taken(version: int, squeeze):
         assert (await client.frame()).op == 8
         await client.send(0, squeeze(pack(2, seq=3) + pack(2, seq=4)), ver=version)
         assert [(await client.frame())[1:3] for _ in range(2)] == [(3, 3), (3, 4)]
+
+
+async def test_a_compressed_package_of_thousands_of_frames_ends_that_connection(caplog):
+    async with goim() as here, here.tcp() as client:
+        await bilibili(client, 2)
+        await client.send(0, zlib.compress(pack(2) * 4000), ver=2)
+        for _ in range(100):
+            if await client.closed():
+                break
+    (line,) = lines(caplog)
+    assert "over 64 frames" in str(line.fields)
+
+
+async def test_others_run_while_compressed_packages_are_answered(monkeypatch):
+    async with goim() as here, here.tcp() as client:
+        await bilibili(client, 2)
+        answers = []
+        answer = here.service._answer
+
+        async def noted(session, frame):
+            answers.append(frame)
+            await answer(session, frame)
+
+        monkeypatch.setattr(here.service, "_answer", noted)
+        (session,) = here.hub.members.all()
+        packed = Frame(Version.ZLIB, 0, 0, zlib.compress(pack(2) * 50))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.service._go_on, session, [packed] * 50)
+            seen = [0]
+            while len(answers) < 2500:
+                await trio.lowlevel.checkpoint()
+                seen.append(len(answers))
+            assert max(after - before for before, after in pairwise(seen)) <= 2 * 64
 
 
 @pytest.mark.parametrize("squeeze", [zlib.compress, lambda data: data])

@@ -14,6 +14,7 @@ from livetrio.errors import Refused
 from livetrio.im.goim_identity import GoimIdentities
 from livetrio.im.goim_rooms import channel_of_room, room_of_channel
 from livetrio.im.identity import Identities
+from livetrio.im.moderation import Subject
 from livetrio.wire.goim.login import Dialect, Login
 
 SECRET = "a secret of thirty-two characters"
@@ -82,6 +83,14 @@ async def test_a_tokens_channels_are_joined_beside_the_room_and_it_ends_with_its
         member.expires = time.time() - 1
         await client.send(2)
         assert await client.closed()
+
+
+async def test_a_ban_from_one_channel_of_the_token_leaves_the_others():
+    async with goim(identify=identities()) as here, here.tcp() as client:
+        here.hub.moderation.ban("bad", Subject("user", "7"))
+        await client.auth(token=token(sub="7", channels=["bad", "news"]), room_id="live://1")
+        assert await client.beat() == 1
+        assert here.hub.online("news").clients == 1
 
 
 @pytest.mark.parametrize(

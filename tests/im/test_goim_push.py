@@ -35,6 +35,15 @@ class BackEnd:
         await self._client.send(body)
         return await self._client.response()
 
+    async def raw(self, head: bytes) -> None:
+        await self._client.send(head)
+
+    async def whole(self) -> Response:
+        return await self._client.response()
+
+    async def head(self) -> Response:
+        return await self._client.head()
+
     async def get(self, target: str) -> Response:
         await self._client.ask(target)
         return await self._client.response()
@@ -47,7 +56,7 @@ async def served(**policy) -> AsyncIterator[tuple[Goim, BackEnd]]:
         nursery.start_soon(push.run)
         api = GoimApi(push, GoimNode(domain="im.example", tcp_port=3101, ws_port=3102))
         async with (
-            serving(*goim_api_routes(api), max_query_fields=MAX_KEYS) as port,
+            serving(*goim_api_routes(api, names=["im.example"]), max_query_fields=MAX_KEYS) as port,
             http_client(port) as client,
         ):
             yield here, BackEnd(client)
@@ -183,6 +192,22 @@ async def test_without_a_domain_nodes_are_where_the_question_was_asked():
     assert GoimNode(ws_port=1).weighted("here")["nodes"] == ["here"]
 
 
+@pytest.mark.parametrize(
+    ("platform", "asked", "nodes"),
+    [
+        ("web", "192.0.2.1", ["im.example"]),
+        ("android", "192.0.2.1", ["192.0.2.1"]),
+        ("android", "other.lan", ["im.example"]),
+    ],
+)
+async def test_pages_are_sent_to_names_and_others_to_addresses(platform, asked, nodes):
+    async with served() as (_, back_end):
+        target = f"GET /goim/nodes/weighted?platform={platform} HTTP/1.1"
+        await back_end.raw(f"{target}\r\nHost: {asked}\r\n\r\n".encode())
+        told = await back_end.whole()
+        assert json.loads(told.body)["data"]["nodes"] == nodes
+
+
 async def test_unknown_paths_and_methods_are_gins_404():
     async with served() as (_, back_end):
         for response in (
@@ -253,3 +278,22 @@ async def test_the_operators_port_gives_the_same_answers():
         assert {operation.path for operation in goim_operations(GoimApi(None, None))} == set(
             METHODS
         )
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("Host: 127.0.0.1:3111\r\nOrigin: https://evil.example", 403),
+        ("Host: 127.0.0.1:3111\r\nSec-Fetch-Site: cross-site", 403),
+        ("Host: evil.example:3111\r\nOrigin: http://evil.example:3111", 421),
+        ("Host: evil.example", 421),
+        ("Host: im.example", 200),
+        ("Host: localhost:3111", 200),
+        ("Host: [::1]:3111", 200),
+    ],
+)
+async def test_pages_of_other_sites_and_names_of_others_are_refused(head: str, status: int):
+    async with served() as (_, back_end):
+        line = "GET /goim/nodes/weighted?platform=web HTTP/1.1"
+        await back_end.raw(f"{line}\r\n{head}\r\n\r\n".encode())
+        assert (await back_end.head()).status == status

@@ -13,6 +13,7 @@ from kit.node import patiently
 from trio_websocket import ConnectionClosed
 
 from livetrio.errors import RefusalCode, Refused
+from livetrio.im.goim_service import member_id
 from livetrio.im.moderation import Subject
 
 BOTH = pytest.mark.parametrize("kind", ["tcp", "ws"])
@@ -120,6 +121,18 @@ async def test_with_tokens_a_key_belongs_to_its_user(caplog):
             assert (await third.auth(key="k", token="token of a")).op == 8
             assert await first.closed()
     assert "in use by another user" in " ".join(line.fields["reason"] for line in lines(caplog))
+
+
+async def test_a_guest_gets_nothing_by_a_key_and_keeps_nobody_out_of_it():
+    async with goim(shared_keys=False) as here, here.tcp() as guest, here.tcp() as owner:
+        await guest.auth(key="alice-phone", accepts=[1000])
+        assert here.hub.members.get(member_id("alice-phone")) is None
+        await owner.auth(key="alice-phone", token="token of alice", accepts=[1000])
+        assert here.hub.members.get(member_id("alice-phone")).sender.user == "alice"
+        async with here.tcp() as late:  # nor does one who comes later end the owner's
+            await late.auth(key="alice-phone")
+            assert await owner.beat() == 0
+        assert await guest.beat() == 0
 
 
 async def test_a_wrong_token_closes_with_the_reason_in_the_log(caplog):
@@ -265,3 +278,30 @@ async def test_anonymous_may_be_refused(caplog):
         await client.send(7, b'{"mid":1}')
         assert await client.closed()
     assert lines(caplog)[-1].fields["reason"] == "a token is needed"
+
+
+async def test_a_server_that_stops_says_so_in_the_close_frame():
+    async with goim() as here, here.ws() as client, here.tcp() as other:
+        await client.auth(mid=1)
+        await other.auth(mid=2)
+        await here.hub.shut()
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.frame()
+        assert (closed.value.reason.code, closed.value.reason.reason) == (3001, "shutdown")
+        assert await other.closed()
+
+
+async def test_a_room_that_names_its_users_admits_nobody_else():
+    async with goim() as here, here.tcp() as one, here.tcp() as other:
+        await one.auth(mid=42)
+        assert (await one.ask(12, b"dialog://x#42,43")).op == 13
+        await other.auth(mid=4)
+        await other.send(12, b"dialog://x#42,43")
+        assert await other.closed()
+
+
+async def test_a_heartbeat_does_not_look_at_every_member(monkeypatch):
+    async with goim() as here, here.tcp() as client:
+        await client.auth(mid=1, room_id="live://1")
+        monkeypatch.setattr(here.hub, "online", None)
+        assert await client.beat() == 1

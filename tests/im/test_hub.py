@@ -15,7 +15,7 @@ from livetrio.im.channel import Channel
 from livetrio.im.hub import Hub, open_hub
 from livetrio.im.members import Kick
 from livetrio.im.moderation import Subject
-from livetrio.im.options import ChannelOptions, HubLimits, Namespaces
+from livetrio.im.options import ChannelOptions, HubLimits, Kind, Namespaces
 from livetrio.im.words import Goodbye, Position
 
 
@@ -394,3 +394,61 @@ async def test_cancelling_leaves_nothing(autojump_clock):
     assert len(hub.members) == 0
     assert not hub.channels.get("x").members
     assert isinstance(hub.channels.get("x"), Channel)
+
+
+async def test_an_id_too_long_to_be_remembered_is_refused(autojump_clock, hub):
+    first = await hub.publish("x", b"1", id="k" * 256)
+    assert await hub.publish("x", b"1", id="k" * 256) == first
+    with pytest.raises(Refused, match="at most 256") as refused:
+        await hub.publish("x", b"1", id="k" * 257)
+    assert refused.value.code is RefusalCode.BAD_REQUEST
+
+
+async def test_newcomers_are_told_the_latest_value_of_a_state_channel_however_old(autojump_clock):
+    state = Namespaces([("state:*", ChannelOptions(kind=Kind.STATE, history_ttl=10))])
+    async with open_hub(namespaces=state) as hub:
+        await hub.publish("state:x", b"1")
+        await hub.publish("state:x", b"2")
+        await trio.sleep(1000)
+        late = Listener("late")
+        with hub.present(late):
+            joined = await hub.join(late, "state:x")
+            assert [p.data for p in joined.publications] == [b"2"]
+            await hub.publish("state:x", b"3")
+            await settle(hub)
+            assert late.said == ["3"]
+
+
+async def test_newcomers_see_the_last_few_where_the_options_say_so(autojump_clock):
+    few = Namespaces([("room:*", ChannelOptions(backlog=2))])
+    async with open_hub(namespaces=few) as hub:
+        for n in range(5):
+            await hub.publish("room:x", b"%d" % n)
+        new, back = Listener("new"), Listener("back")
+        with hub.present(new), hub.present(back):
+            joined = await hub.join(new, "room:x")
+            assert [p.data for p in joined.publications] == [b"3", b"4"]
+            lost = await hub.join(back, "room:x", recover_from=Position("other", 4))
+            assert not lost.publications
+
+
+async def test_asking_for_history_makes_no_channel(autojump_clock, hub):
+    assert await hub.history("nowhere", limit=5) == ([], ("", 0))
+    assert hub.channels.find("nowhere") is None
+    with pytest.raises(Refused) as gone:
+        await hub.history("nowhere", since=Position("epoch", 1), limit=5)
+    assert gone.value.code is RefusalCode.GONE
+    with pytest.raises(Refused):
+        await hub.history("", limit=5)
+
+
+@pytest.mark.parametrize("subject", [Subject("user", "a"), Subject("ip", "192.0.2.1")])
+async def test_a_ban_from_a_room_looks_at_no_other_room(
+    subject: Subject, autojump_clock, hub, monkeypatch
+):
+    member = Listener("a", ip="192.0.2.1")
+    with hub.present(member):
+        await hub.join(member, "x")
+        monkeypatch.setattr(hub.members, "all", None)
+        assert hub.ban("x", subject, 1e9) == 1
+    assert [channel for channel, _, _ in member.removed] == ["x"]

@@ -11,7 +11,7 @@ from kit.im import Listener
 
 from livetrio.im.hub import open_hub
 from livetrio.im.lanes import Sampler
-from livetrio.im.options import ChannelOptions, HubLimits, Namespaces
+from livetrio.im.options import ChannelOptions, HubLimits, Kind, Namespaces
 from livetrio.im.words import Goodbye, Lane
 
 ROOMS = Namespaces([("room:*", ChannelOptions(live=True))])
@@ -216,3 +216,39 @@ async def test_what_a_busy_room_says_is_batched_and_a_quiet_rooms_is_not(autojum
             await trio.sleep(0.1)
             assert viewer.crate.writes == 2
             assert len(viewer.said) == 11
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_a_strict_member_is_told_of_a_numbered_publication_of_any_lane(
+    kind: Kind, autojump_clock
+):
+    options = ChannelOptions(kind=kind)
+    limits = HubLimits(keep_counters=100, keep_chat=1000)
+    async with open_hub(namespaces=Namespaces([("x", options)]), limits=limits) as hub:
+        slow = Listener("slow", strict=True)
+        slow.crate.stalled = True
+        slow.crate.send(b"{}\n" * 700)
+        with hub.present(slow):
+            await hub.join(slow, "x")
+            for number in range(20):  # over 16 kinds of counters none is merged any more
+                await hub.publish("x", b'{"type":"like%d"}' % number, lane=Lane.P2)
+            await trio.sleep(1)
+            assert (await hub.history("x")).position.offset > 0
+        assert slow.gaps == ["x"]
+
+
+async def test_numbered_likes_are_kept_like_chat_and_counted_when_lost(autojump_clock):
+    options = ChannelOptions(kind=Kind.DURABLE)
+    limits = HubLimits(keep_counters=100, keep_chat=1000)
+    async with open_hub(namespaces=Namespaces([("x", options)]), limits=limits) as hub:
+        slow = Listener("slow")
+        slow.crate.stalled = True
+        slow.crate.send(b"{}\n" * 700)
+        with hub.present(slow):
+            await hub.join(slow, "x")
+            await hub.publish("x", b"like", lane=Lane.P2)
+            await trio.sleep(1)
+            slow.crate.resume()
+            await hub.publish("x", b"chat")
+            await trio.sleep(1)
+        assert [line for line in slow.heard if "lost" in line] == [{"channel": "x", "lost": 1}]

@@ -81,6 +81,25 @@ def test_a_mute_of_nobody_or_nonsense_is_refused_and_hits_nobody():
     assert [s.subject.value for s in moderation.sanctions(0.0)] == ["a", "b"]
 
 
+def test_a_room_cannot_push_out_what_others_have_forbidden(monkeypatch):
+    monkeypatch.setattr("livetrio.im.moderation._MOST_OF_A_ROOM", 3)
+    monkeypatch.setattr("livetrio.im.moderation._MOST", 6)
+    moderation = Moderation()
+    moderation.ban("", Subject("ip", "1.2.3.4"))
+    moderation.mute("other", Subject("user", "troll"))
+    for n in range(20):
+        moderation.mute("x", Subject("user", f"u{n}"))
+    assert len(moderation) == 5
+    assert [s.subject.value for s in moderation.sanctions(0.0, "x")] == ["u17", "u18", "u19"]
+    for n in range(5):
+        moderation.ban("", Subject("user", f"u{n}"))  # more of the server's: rooms give way
+    assert {s.room for s in moderation.sanctions(0.0)} == {""}
+    with pytest.raises(Refused, match="too many"):
+        moderation.mute("x", Subject("user", "u"))
+    with pytest.raises(Refused, match="banned"):
+        moderation.check_ban("x", Sender("", ip="1.2.3.4"), 0.0)
+
+
 async def test_the_number_of_words_per_second_is_bounded_and_waiting_helps(autojump_clock, room):
     room.rules(rate=1.0, burst=3, duplicate_window=0)
     for n in range(3):
@@ -101,6 +120,31 @@ async def test_slow_mode_can_be_turned_on_while_the_room_lives(autojump_clock, r
     await room.say("three")
     room.rules(slow_mode=0)
     await room.say("four")
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"), [({"rate": 1.0, "burst": 2}, 20), ({"slow_mode": 60.0}, 10)]
+)
+async def test_guests_who_come_again_and_again_share_what_ten_may_say(
+    autojump_clock, room, changes, allowed
+):
+    room.rules(duplicate_window=0, **changes)
+
+    async def guest(n: int, ip: str = "9.9.9.9") -> None:
+        again = Listener(f"c{n}", "", ip=ip)
+        with room.hub.present(again):
+            await room.hub.join(again, ROOM)
+            await room.hub.publish(ROOM, b"%d" % n, sender=again.sender)
+
+    for n in range(allowed):
+        await guest(n)
+    for n in range(100, 105):
+        with pytest.raises(Refused, match="too many messages"):
+            await guest(n)
+    await guest(200, "8.8.8.8")
+    await room.say("a user of any address")
+    await trio.sleep(6)
+    await guest(100)
 
 
 async def test_the_same_words_again_are_refused_for_a_while(autojump_clock, room):
@@ -224,3 +268,11 @@ def test_rules_that_make_no_sense_are_refused():
     assert book.change(ROOM, ROOMS.of(ROOM), slow_mode=3).slow_mode == 3
     book.reset(ROOM)
     assert book.of(ROOM, ROOMS.of(ROOM)).slow_mode == 0
+
+
+async def test_json_nested_too_deeply_is_refused_in_a_word():
+    words = WordFilter()
+    await words.load({"bad": Action.MASK})
+    with pytest.raises(Refused) as refused:
+        words.look(b"[" * 900 + b'"bad"' + b"]" * 900)
+    assert refused.value.code is RefusalCode.BAD_REQUEST

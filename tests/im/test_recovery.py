@@ -114,7 +114,7 @@ class Client:
 
 
 OPS = st.one_of(
-    st.tuples(st.just("publish"), st.integers(1, 6), st.sampled_from([Lane.P0, Lane.P1])),
+    st.tuples(st.just("publish"), st.integers(1, 6), st.sampled_from(Lane)),
     st.tuples(st.just("say"), st.integers(1, 6)),
     st.tuples(st.just("sleep"), st.just(0.3)),
     st.tuples(st.just("skip")),

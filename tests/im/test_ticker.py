@@ -60,6 +60,35 @@ async def test_a_view_that_fails_costs_its_batch_and_nothing_else(autojump_clock
     assert "a batch could not be delivered" in caplog.text
 
 
+async def test_strict_members_are_told_of_a_batch_that_cannot_be_encoded(autojump_clock, caplog):
+    class Broken(LineView):
+        def batch(self, channel, publications):
+            raise ValueError("cannot be encoded")
+
+    async with open_hub() as hub:
+        lax = Listener("lax", view=Broken())
+        strict = [Listener(f"s{n}", strict=True) for n in range(300)]
+        for member in (lax, *strict):
+            hub.members.add(member)
+            await hub.join(member, "x")
+        await hub.publish("x", b"poison")
+        late = Listener("late", strict=True)
+        for _ in range(1000):
+            if any(member.gaps for member in strict):
+                break
+            await trio.lowlevel.checkpoint()
+        hub.members.add(late)
+        await hub.join(late, "x")
+        await trio.sleep(1)
+        assert all(member.gaps == ["x"] for member in strict)
+        assert list(hub.channels.find("x").members) == [lax, late]
+        assert not lax.gaps
+        await hub.publish("x", b"2")
+        await trio.sleep(1)
+        assert late.gaps == ["x"]
+    assert "a batch could not be delivered" in caplog.text
+
+
 async def test_a_busy_hub_is_cancelled_at_any_moment_and_nothing_is_left(autojump_clock):
     for moment in (0.0, 0.001, 0.01, 0.2, 1.0):
         with trio.move_on_after(moment):

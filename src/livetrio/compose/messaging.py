@@ -83,6 +83,7 @@ async def opened_messaging(
                 shared_keys=im.goim_trust_mid,
                 heartbeat=im.goim_heartbeat,
                 heartbeat_max=im.goim_heartbeat_max,
+                subscribers=im.goim_subscribers,
             ),
         )
         centrifuge = CentrifugeService(hub, identities, CentrifugePolicy(rpc=RoomRpc(hub)))
@@ -93,7 +94,8 @@ async def opened_messaging(
         api = GoimApi(push, _goim_node(im, listeners))
         http = partial(HttpServer, trusted=config.connection.trusted_proxies, caps=node.caps)
         sockets = http([*goim.routes(), *centrifuge.routes()])
-        pushes = http(goim_api_routes(api), max_query_fields=goim_http.MAX_KEYS)
+        routes = goim_api_routes(api, names=[im.goim_domain])
+        pushes = http(routes, max_query_fields=goim_http.MAX_KEYS)
         yield Messaging(
             hub,
             {
@@ -114,7 +116,7 @@ def _namespaces(im: ImConfig) -> Namespaces:
     """Which channels are what: the configured patterns, live rooms (those of streams, and goim's
     `type://room`), and everything else."""
     plain = ChannelOptions(history_size=im.history_size, history_ttl=im.history_ttl)
-    live = replace(plain, live=True)
+    live = replace(plain, live=True, backlog=im.backlog)
     durable = replace(plain, kind=Kind.DURABLE)
     state = replace(plain, kind=Kind.STATE)
     return Namespaces(

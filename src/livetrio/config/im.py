@@ -44,12 +44,16 @@ class ImConfig:
     """Seconds between two heartbeats of a goim client."""
     goim_heartbeat_max: int = 2
     """Heartbeats missed before its connection is closed."""
+    goim_subscribers: int = 16
+    """Connections that a user of goim v1 may have."""
     api_key: str = field(default="", repr=False)
     """Of Centrifugo's server API, `X-API-Key`; empty: that API is off."""
     history_size: int = 300
     """Publications that a live room remembers."""
     history_ttl: float = 300.0
     """Seconds that it does."""
+    backlog: int = 0
+    """The last of them, shown to those who enter without a position."""
     durable: tuple[str, ...] = ()
     """Patterns of channels that are committed to a log before a sender is acknowledged."""
     state: tuple[str, ...] = ()

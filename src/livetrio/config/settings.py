@@ -213,6 +213,9 @@ class Keys:
     im_goim_heartbeat_max = Setting(
         "im.goim_heartbeat_max", whole(1, 100), 2, "beats missed until it is gone"
     )
+    im_goim_subscribers = Setting(
+        "im.goim_subscribers", whole(1, 100_000), 16, "connections of a goim v1 user"
+    )
     im_connect_url = Setting("im.connect_url", text, "", "asked who a client is", False)
     im_token_secret = Setting("im.token.secret", text, "", "of IM tokens (HS256 ...)", False)
     im_token_public_key = Setting[Path | None](
@@ -226,6 +229,9 @@ class Keys:
     im_token_issuer = Setting("im.token.issuer", text, "", "must be iss of IM tokens")
     im_history_size = Setting("im.history_size", whole(0, 100_000), 300, "messages of a room kept")
     im_history_ttl = Setting("im.history_ttl", number(0, _DAY), 300.0, "for that long")
+    im_backlog = Setting(
+        "im.backlog", whole(0, 1000), 0, "last messages of a room, shown to newcomers"
+    )
     im_durable = Setting[tuple[str, ...]](
         "im.durable", patterns, (), "channels kept in a log, by pattern (group:*)"
     )

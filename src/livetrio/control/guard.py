@@ -12,10 +12,7 @@ Three questions before any handler runs:
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 import trio
 from quart import Request, Websocket
@@ -25,14 +22,13 @@ from livetrio.config import ControlConfig
 from livetrio.control.answers import go_answer, problem
 from livetrio.control.jwt import TokenError, check_token, find_token
 from livetrio.logs import get_logger
+from livetrio.net.site import is_cross_site, is_foreign_name
 
 __all__ = ["Guard"]
 
 log = get_logger(__name__)
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
-"""Names that nobody can register (RFC 6761, 6762, 8375, and custom)."""
 
 
 class Guard:
@@ -50,7 +46,6 @@ class Guard:
         self._config = config
         self._keyed = frozenset(keyed)
         self._unprotected = frozenset(unprotected)
-        self._host_name = socket.gethostname().lower()
         self._quiet_until = 0.0
         self._unsaid = 0
 
@@ -61,11 +56,12 @@ class Guard:
             or request.method not in _SAFE
             or request.path.startswith("/control/")
         )
-        if changes and _is_cross_site(request):
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if changes and is_cross_site(site, origin, request.host):
             return self._refuse(request, 403, "request of another site's page refused")
         if not self._config.jwt.secret:
             known = self._config.api_open or request.endpoint in self._keyed
-            if not known and self._is_foreign_name(request.host):
+            if not known and is_foreign_name(request.host):
                 reason = "this name is not known to be this machine's; set jwt.secret or api_open"
                 return self._refuse(request, 421, reason)
             return None
@@ -122,38 +118,3 @@ class Guard:
         log.warning("request refused", reason=reason, **about)
         self._quiet_until = now + 1.0
         self._unsaid = 0
-
-    def _is_foreign_name(self, host: str) -> bool:
-        name = _host_name(host)
-        if "." not in name or name == self._host_name or name.endswith(_OWN_SUFFIXES):
-            return False  # IPv6 addresses have no dot either
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return True
-        return False
-
-
-def _is_cross_site(request: Request | Websocket) -> bool:
-    """Did a page of another origin make the browser send this?
-
-    Programs send neither header. Sec-Fetch-Site is the browser's own judgement and right behind
-    any proxy; where browsers leave it out (plain HTTP), Origin is compared with Host.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return False
-    try:
-        return urlsplit(origin).netloc.lower() != request.host.lower()
-    except ValueError:
-        return True
-
-
-def _host_name(host: str) -> str:
-    """The name of a Host header, without port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].rstrip(".").lower()

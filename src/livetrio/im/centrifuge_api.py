@@ -135,9 +135,8 @@ class CentrifugeApi:
 
     async def _publish_in(self, channel: str, fields: Fields) -> _Result:
         data = fields.data(required=True)
-        if (version := fields.number("version")) and not self._is_news(
-            channel, fields.text("version_epoch"), version
-        ):
+        version, epoch = fields.number("version"), fields.text("version_epoch")
+        if version and not self._is_news(channel, epoch, version):
             return _position(self._hub, channel)
         position = await self._hub.publish(
             channel,
@@ -146,18 +145,17 @@ class CentrifugeApi:
             tags=fields.tags(),
             skip_history=fields.flag("skip_history"),
         )
+        if version and self._is_news(channel, epoch, version):  # a failed one may be tried again
+            self._versions[channel] = epoch, version
+            self._versions.move_to_end(channel)
+            if len(self._versions) > _VERSIONS:
+                self._versions.popitem(last=False)
         return {"offset": position.offset, "epoch": position.epoch}
 
     def _is_news(self, channel: str, epoch: str, version: int) -> bool:
         """Is this version of the channel's state newer than the one published last?"""
         known = self._versions.get(channel)
-        if known is not None and known[0] == epoch and version <= known[1]:
-            return False
-        self._versions[check_channel(channel)] = epoch, version
-        self._versions.move_to_end(channel)
-        if len(self._versions) > _VERSIONS:
-            self._versions.popitem(last=False)
-        return True
+        return known is None or known[0] != epoch or version > known[1]
 
     # Connections
 

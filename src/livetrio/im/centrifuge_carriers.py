@@ -23,6 +23,8 @@ __all__ = ["Carrier", "StreamCarrier", "WebSocketCarrier", "commands_of"]
 
 _INBOX: Final = 64
 """Requests with commands that wait for their turn."""
+_INBOX_BYTES: Final = 128 << 10
+"""Bytes of them, beyond the first."""
 
 
 class Carrier(Protocol):
@@ -82,7 +84,16 @@ class WebSocketCarrier:
 class StreamCarrier:
     """`/connection/http_stream` and `/connection/sse`."""
 
-    __slots__ = ("_chunked", "_ended", "_inbox", "_slot", "connection", "session", "view")
+    __slots__ = (
+        "_chunked",
+        "_ended",
+        "_inbox",
+        "_slot",
+        "_waiting",
+        "connection",
+        "session",
+        "view",
+    )
 
     def __init__(
         self, connection: Connection, view: CentrifugeView, session: str, *, chunked: bool
@@ -92,19 +103,25 @@ class StreamCarrier:
         self.session = session
         self._chunked = chunked
         self._ended = False
+        self._waiting = 0
         self._slot, self._inbox = trio.open_memory_channel[bytes](_INBOX)
 
     def put(self, frame: bytes) -> bool:
         """Commands have come for it; False if too many wait."""
+        if self._waiting and self._waiting + len(frame) > _INBOX_BYTES:
+            return False
         try:
             self._slot.send_nowait(frame)
         except trio.WouldBlock:
             return False
+        self._waiting += len(frame)
         return True
 
     async def commands(self) -> Iterator[Command] | None:
         """What one request holds."""
-        return commands_of(await self._inbox.receive(), is_json=self.view.is_json)
+        frame = await self._inbox.receive()
+        self._waiting -= len(frame)
+        return commands_of(frame, is_json=self.view.is_json)
 
     def end(self, code: int, reason: str) -> None:
         """A push that says so, and the end of the body."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import trio
@@ -16,7 +17,7 @@ from livetrio.im.centrifuge_session import CentrifugeSession, seconds_left, trio
 from livetrio.im.centrifuge_subscribing import Subscribing
 from livetrio.im.centrifuge_views import client_info
 from livetrio.im.hub import Hub
-from livetrio.im.words import Position
+from livetrio.im.words import Position, Publication
 from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
 from livetrio.wire.centrifuge.commands import (
@@ -47,6 +48,10 @@ __all__ = ["VERSION", "Commands"]
 log = get_logger(__name__)
 
 VERSION: Final = "livetrio"
+_PRICES: Final = {"history": 5, "presence": 5, "presence_stats": 5}
+"""Commands that take milliseconds: what they count for; others run before each of them."""
+_MAX_PAGE: Final = 256 << 10
+"""Bytes of data in one page of history, which has one publication at least."""
 _Handler = Callable[[CentrifugeSession, Any], Awaitable[Any]]
 
 
@@ -87,19 +92,20 @@ class Commands:
         """
         if command.connect is not None:
             raise Farewell(DisconnectCode.BAD_REQUEST, "connects twice")
-        now = trio.current_time()
-        within = session.spend(now)
+        name = next((name for name in self._handlers if getattr(command, name) is not None), "")
+        within = session.spend(trio.current_time(), _PRICES.get(name, 1))
         if within is None:
             raise Farewell(DisconnectCode.TOO_MANY_REQUESTS)
         if not command.id:
             await self._hear(session, command)
             return
-        name = next((name for name in self._handlers if getattr(command, name) is not None), "")
         if not name:
             raise Farewell(DisconnectCode.BAD_REQUEST, "a command without a request")
         try:
             if not within:
                 raise CommandError(ErrorCode.TOO_MANY_REQUESTS)
+            if name in _PRICES:
+                await trio.lowlevel.checkpoint()
             result = await self._handlers[name](session, getattr(command, name))
         except CommandError as error:
             self._refuse(session, name, command.id, error)
@@ -173,7 +179,7 @@ class Commands:
         )
         # Never as deltas: whoever asks for a page has no text to start from.
         view = session.view.without_delta(request.channel)
-        publications = view.publications(request.channel, found.publications)
+        publications = view.publications(request.channel, _page(found.publications))
         return HistoryResult(publications, *found.position)
 
     async def _rpc(self, session: CentrifugeSession, request: RpcRequest) -> RpcResult:
@@ -197,6 +203,8 @@ class Commands:
             if refusal.code is not RefusalCode.UNAUTHORIZED:
                 raise
             raise Farewell(DisconnectCode.INVALID_TOKEN, refusal.hint) from None
+        if claims.channel:  # it may be read in a page by who may join that channel only
+            raise Farewell(DisconnectCode.INVALID_TOKEN, "the token is for a subscription")
         if claims.sub != session.sender.user:
             raise Farewell(DisconnectCode.INVALID_TOKEN, "the token is another user's")
         session.expires = trio_time(claims.exp)
@@ -210,3 +218,10 @@ class Commands:
             raise Farewell(DisconnectCode.BAD_REQUEST, "no channel")
         if channel not in session.subscriptions:
             raise CommandError(ErrorCode.PERMISSION_DENIED, "subscribe to the channel first")
+
+
+def _page(publications: Sequence[Publication]) -> Sequence[Publication]:
+    """The first of them, within _MAX_PAGE; the client asks for the next from where they end."""
+    sizes = accumulate(len(publication.data) for publication in publications)
+    fitting = sum(1 for size in sizes if size <= _MAX_PAGE)
+    return publications[: max(fitting, 1)]

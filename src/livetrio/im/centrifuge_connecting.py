@@ -15,12 +15,15 @@ from livetrio.im.centrifuge_policy import CentrifugePolicy
 from livetrio.im.centrifuge_session import CentrifugeSession, seconds_left, trio_time
 from livetrio.im.centrifuge_subscribing import Subscribing
 from livetrio.im.identity import Identities, Identity
+from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
 from livetrio.wire.centrifuge.commands import ConnectRequest, SubscribeRequest
 from livetrio.wire.centrifuge.json_codec import as_json, json_payload
 from livetrio.wire.centrifuge.replies import ConnectResult, SubscribeResult
 
 __all__ = ["Connecting"]
+
+log = get_logger(__name__)
 
 _PROTOCOL = "centrifuge"
 _NEVER_ASKED = SubscribeRequest()
@@ -75,7 +78,7 @@ class Connecting:
     async def welcome(
         self, session: CentrifugeSession, identity: Identity, request: ConnectRequest
     ) -> ConnectResult:
-        """Join what the token says; the answer to CONNECT.
+        """Join what the token says, but for what he is banned from; the answer to CONNECT.
 
         Raises:
             CommandError: one of them cannot be joined.
@@ -96,7 +99,13 @@ class Connecting:
             result.data = json_payload(identity.data)
         for channel in identity.channels:
             known = request.subs.get(channel, _NEVER_ASKED)
-            result.subs[channel] = await self._take(session, channel, known)
+            try:
+                result.subs[channel] = await self._take(session, channel, known)
+            except Refused as refusal:
+                # Banned from one room is no reason to be kept out of all others.
+                if refusal.code is not RefusalCode.FORBIDDEN:
+                    raise error_of(refusal) from None
+                log.info("left out", user=session.sender.user, room=channel, why=refusal.reason)
         return result
 
     async def _take(
@@ -110,7 +119,7 @@ class Connecting:
         except Refused as refusal:
             if refusal.code is RefusalCode.TOO_MANY:
                 raise Farewell(DisconnectCode.CHANNEL_LIMIT, refusal.reason) from None
-            raise error_of(refusal) from None
+            raise
 
 
 def _value(data: bytes) -> Any:

@@ -143,10 +143,10 @@ class CentrifugeSession(Member):
         """End the connection, once all that is queued has gone out."""
         self._carrier.connection.outbox.finish(reason)
 
-    def spend(self, now: float) -> bool | None:
-        """Count one command: True; False if it is one too many now, None if far too many (the
-        generic cell rate algorithm: one number is enough)."""
-        self._ahead = max(self._ahead, now) + _SPACE
+    def spend(self, now: float, price: int = 1) -> bool | None:
+        """Count a command of this price: True; False if it is one too many now, None if far too
+        many (the generic cell rate algorithm: one number is enough)."""
+        self._ahead = max(self._ahead, now) + _SPACE * price
         ahead = self._ahead - now
         if ahead > _PATIENCE:
             return None

@@ -19,7 +19,7 @@ from livetrio.im.centrifuge_session import (
     trio_time,
 )
 from livetrio.im.hub import Hub
-from livetrio.im.options import ChannelOptions, Kind
+from livetrio.im.options import ChannelOptions, Kind, check_channel
 from livetrio.im.words import Joined, Position
 from livetrio.logs import get_logger
 from livetrio.wire.centrifuge.codes import DisconnectCode, ErrorCode
@@ -70,7 +70,7 @@ class Subscribing:
         if request.tf:
             raise CommandError(ErrorCode.BAD_REQUEST, "filters by tags are not available")
         claims = None
-        if request.token or self._hub.namespaces.is_private(channel):
+        if request.token or not self._hub.namespaces.admits(channel, session.sender.user):
             claims = await self._claims(session, channel, request.token)
         terms = _terms(self._hub.namespaces.of(channel), request, claims)
         joined = await self._join(session, request, terms, server_side=False)
@@ -136,14 +136,16 @@ class Subscribing:
         *,
         server_side: bool,
     ) -> Joined:
-        channel = request.channel
+        channel = check_channel(request.channel)
         if channel in session.subscriptions:
             raise CommandError(ErrorCode.ALREADY_SUBSCRIBED)
         since = None
         if request.recover and terms.recoverable:
             room = self._hub.channels.find(channel)
-            # No epoch means "whatever it is", said by those who have a position from elsewhere.
-            epoch = request.epoch or (room.epoch if room is not None else "")
+            # Without an epoch only the beginning is a position: an offset alone may be of another
+            # numbering. 0 says "from the first one on", whatever the epoch.
+            anew = room.epoch if room is not None and not request.offset else ""
+            epoch = request.epoch or anew
             since = Position(epoch, request.offset)
         subscription = Subscription(server_side, terms.positioned, terms.expires)
         session.subscribed(channel, subscription, delta=request.delta == _FOSSIL)

@@ -8,6 +8,7 @@ its joining, so that a batch that was queued before is never sent to it twice.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from livetrio.im.idempotency import Recent
 from livetrio.im.lanes import LaneState
 from livetrio.im.member import Member
 from livetrio.im.options import ChannelOptions, Kind
-from livetrio.im.words import History, Joined, Move, Position, Publication
+from livetrio.im.words import History, Joined, Lane, Move, Position, Publication
 
 __all__ = ["Channel", "Cut"]
 
@@ -109,6 +110,8 @@ class Channel:
         """Number and remember; the caller queues it in the same breath."""
         self.offset += 1
         publication.offset = self.offset
+        if publication.lane is Lane.P2:  # nobody would be told what he has lost of that
+            publication.lane = Lane.P1
         self.keep(publication, now)
         return Position(self.epoch, self.offset)
 
@@ -126,12 +129,14 @@ class Channel:
     def keep(self, publication: Publication, now: float) -> None:
         """Remember a numbered publication, within the bounds of the options."""
         options = self.options
-        count = 1 if options.kind is Kind.STATE else options.history_size
-        if count <= 0 or options.history_ttl <= 0:
+        state = options.kind is Kind.STATE  # the latest value holds until there is another
+        count = 1 if state else options.history_size
+        ttl = math.inf if state else options.history_ttl
+        if count <= 0 or ttl <= 0:
             return
         if self._kept is _NOTHING:
             self._kept = deque()
-        self._kept.append(_Kept(publication, now + options.history_ttl))
+        self._kept.append(_Kept(publication, now + ttl))
         self._grow(len(publication.data))
         while len(self._kept) > count or self.size > options.history_bytes:
             self._forget_oldest()
@@ -168,6 +173,10 @@ class Channel:
         recovered = found is not None
         if found is None:
             self._expire(now)
+            if self.options.kind is Kind.STATE:
+                backlog = 1
+            elif recover_from is None:
+                backlog = max(backlog, self.options.backlog)
             start = max(len(self._kept) - max(backlog, 0), 0)
             found = [kept.publication for kept in islice(self._kept, start, None)]
         self.members[member] = self.arrivals

@@ -36,6 +36,7 @@ class Delivery:
 
     __slots__ = (
         "_cut",
+        "_failed",
         "_frames",
         "_gap",
         "_limits",
@@ -45,6 +46,7 @@ class Delivery:
         "_slow",
         "begun",
         "channel",
+        "done",
         "spent",
     )
 
@@ -62,17 +64,22 @@ class Delivery:
         """Kept by the ticker: Trio time at which this began."""
         self.spent = 0.0
         """Kept by the ticker: CPU seconds."""
+        self.done = False
+        """Everybody has been given it."""
         self._cut = cut
         self._limits = limits
         self._gap = gap
         # A copy: members come and go between the slices. Those that come have what is in here.
         self._members = iter(list(channel.members) if cut.publications else ())
         self._phase = 0
+        self._failed = False
         self._frames: dict[View, Block] = {}
         self._parts: dict[tuple[View, int, _Level], bytes] = {}
 
     def step(self, count: int) -> int:
-        """Give it to at most so many members; how many there were (fewer: it is done)."""
+        """Give it to at most so many members; how many there were."""
+        if self._failed:
+            return self._tell_failure(count)
         done = 0
         live = self.channel.members
         frames = self._frames
@@ -93,9 +100,28 @@ class Delivery:
                     block = frames[member.view] = Block(data, media=False)
                 if block.data:
                     member.outbox.send_block(block)
-        if done < count and self._phase == 0:
-            self._phase = 1
-            done += self._tell_moves()
+        if done < count:
+            self.done = True
+            if self._phase == 0:
+                self._phase = 1
+                done += self._tell_moves()
+        return done
+
+    def give_up(self) -> None:
+        """A view has failed: from now on `step` tells strict members that they miss the batch."""
+        if not self._failed:
+            self._failed = True
+            strict = [member for member in self.channel.members if member.strict]
+            self._members = iter(strict if self._phase == 0 else ())
+
+    def _tell_failure(self, count: int) -> int:
+        done = 0
+        behind = self._cut.first + len(self._cut.publications)
+        for member in islice(self._members, count):
+            done += 1
+            if self.channel.members.get(member, behind) < behind:
+                self._gap(member, self.channel)
+        self.done = done < count
         return done
 
     def _send_slow(self, member: Member) -> None:
@@ -105,9 +131,10 @@ class Delivery:
             level = _Level.MUST
         elif queued > self._limits.keep_counters:
             level = _Level.CHAT
-        if level is _Level.MUST:
-            lost = sum(p.lane is Lane.P1 for p in self._cut.publications)
-            if lost and member.strict:
+        if level is not _Level.ALL:
+            omitted = [p for p in self._cut.publications if p.lane > level.value]
+            lost = sum(p.lane is Lane.P1 for p in omitted)
+            if member.strict and (lost or any(p.offset for p in omitted)):
                 self._gap(member, self.channel)
                 return
             if lost:

@@ -141,8 +141,9 @@ class GoimApi:
         ips, connections = self._push.total()
         return {"conn_count": connections, "ip_count": ips}
 
-    async def _weighted(self, query: Query, question: GoimQuestion) -> object:  # noqa: ARG002
-        return self._node.weighted(question.host)
+    async def _weighted(self, query: Query, question: GoimQuestion) -> object:
+        platform = next(iter(query.texts("platform")), "")
+        return self._node.weighted(question.host, platform)
 
     async def _instances(self, query: Query, question: GoimQuestion) -> object:  # noqa: ARG002
         return self._node.instances(question.host, self._push.total())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,19 +25,23 @@ class GoimNode:
     hostname: str = "livetrio"
     version: str = ""
 
-    def weighted(self, asked: str) -> Mapping[str, object]:
+    def weighted(self, asked: str, platform: str = "web") -> Mapping[str, object]:
         """`nodes/weighted`: protobuf's JSON names, and zeros left out as Go's encoder does.
 
-        asked: the Host header's name, without port.
+        Args:
+            asked: the Host header's name, without port.
+            platform: for others than "web", goim told IP addresses: where one was asked, as here
+                no other is known to be reachable.
         """
         domain = self.domain or asked
+        node = asked if platform != "web" and _is_address(asked) else domain
         fields: dict[str, object] = {
             "domain": domain,
             "tcp_port": self.tcp_port,
             "ws_port": self.ws_port,
             "wss_port": self.wss_port,
             "heartbeat": int(self.heartbeat),
-            "nodes": [domain] if domain else [],
+            "nodes": [node] if node else [],
             "backoff": {"max_delay": 300, "base_delay": 3, "factor": 1.8, "jitter": 0.3},
             "heartbeat_max": self.heartbeat_max,
         }
@@ -72,3 +77,11 @@ class GoimNode:
                 },
             }
         ]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -46,7 +46,9 @@ _PATH = "/sub"
 _MAX_STRANGE = 16
 """Frames before AUTH that are skipped, as goim skips them for ever."""
 _BATCH = 64
-"""Frames answered before others run."""
+"""Frames answered before others run, those in compressed packages counted one by one."""
+_MAX_PACKED = 64
+"""Frames in one compressed package of a client: 174 bytes of zlib could hold 4,000."""
 _MAX_REPLIES = 64 << 10
 """Bytes of replies a client may leave unread before it is no longer read."""
 _MAX_SHARED = 1000
@@ -70,10 +72,7 @@ class GoimPolicy:
     """Connections one v1 key (its user's number) may have."""
     shared_keys: bool = True
     """May a connection take over the key of another user's? True where `mid` is trusted, and
-    nobody knows who anybody is."""
-    backlog: int = 0
-    """Publications of a room sent to those who enter it. goim sends none, and its clients do
-    not expect any when they come again."""
+    nobody knows who anybody is. Otherwise those without a user have no key of their choice."""
 
 
 @dataclass(slots=True)
@@ -164,6 +163,9 @@ class GoimService:
         login = _login_of(frame, json=transport.json)
         id_ = member_id(login.key or secrets.token_urlsafe(12))
         identity = await self._identify(login, id_, connection.peer)
+        if not identity.user and not self._policy.shared_keys:
+            # Whoever may say any key would get what is pushed to it, and keep its owner out.
+            id_ = member_id(f"guest-{secrets.token_urlsafe(12)}")
         sender = identity.sender(id_, connection.peer)
         self._check_key(id_, sender, login)
         view = goim_view(
@@ -184,8 +186,18 @@ class GoimService:
         session = opening.session
         await self._enter(session, opening.room, session.view.reply(opening.reply))
         for channel in opening.channels:
-            if channel != session.room:
-                await self._hub.join(session, channel)
+            if channel == session.room:
+                continue
+            try:
+                joined = await self._hub.join(session, channel)
+            except Refused as refusal:
+                # Banned from one room is no reason to be kept out of all others.
+                if refusal.code is not RefusalCode.FORBIDDEN:
+                    raise
+                log.info("left out", user=session.sender.user, room=channel, why=refusal.reason)
+            else:
+                if joined.publications:
+                    session.outbox.send(session.view.batch(channel, joined.publications))
         await self._go_on(session, opening.rest)
 
     def _shared(self, accepts: frozenset[int]) -> frozenset[int]:
@@ -217,9 +229,9 @@ class GoimService:
         """
         if room:
             channel = channel_of_room(room)
-            if self._hub.namespaces.is_private(channel):
+            if not self._hub.namespaces.admits(channel, session.sender.user):
                 raise Refused(RefusalCode.FORBIDDEN, "the room is private")
-            joined = await self._hub.join(session, channel, backlog=self._policy.backlog)
+            joined = await self._hub.join(session, channel)
             session.room = channel
             if joined.publications:
                 reply += session.view.batch(channel, joined.publications)
@@ -230,14 +242,21 @@ class GoimService:
         if frames is None:
             return False
         bilibili = session.dialect is Dialect.BILIBILI
-        for number, packed in enumerate(frames, start=1):
-            for frame in unpacked(packed) if bilibili else (packed,):
+        answered = 0
+        for packed in frames:
+            for frame in _unpacked(packed) if bilibili else (packed,):
                 await self._answer(session, frame)
-            if number % _BATCH == 0:
-                await trio.lowlevel.checkpoint()
+                answered += 1
+                if answered % _BATCH == 0:
+                    await trio.lowlevel.checkpoint()
+                    await self._be_read(session)
+        await self._be_read(session)
+        return True
+
+    async def _be_read(self, session: GoimSession) -> None:
+        """Wait until the client has read its replies, if too many of them wait."""
         if session.outbox.queued > _MAX_REPLIES:
             await session.flushed()
-        return True
 
     async def _answer(self, session: GoimSession, frame: Frame) -> None:
         if frame.operation == Operation.CHANGE_ROOM:
@@ -251,7 +270,8 @@ class GoimService:
                 session.on_goodbye(Goodbye.EXPIRED, Goodbye.EXPIRED.reason)
                 return
             self._heartbeats(session).heard(session)
-            online = self._hub.online(session.room).clients if session.room else 0
+            room = self._hub.channels.find(session.room)
+            online = len(room.members) if room is not None else 0
         session.answer(frame, online)
 
     async def _change_room(self, session: GoimSession, frame: Frame) -> None:
@@ -280,11 +300,23 @@ def member_id(key: str) -> str:
 def _login_of(frame: Frame, *, json: bool) -> Login:
     """A compressed AUTH is Bilibili's; goim gives the version no meaning, so look first."""
     if frame.version in {Version.ZLIB, Version.BROTLI} and frame.body[:1] not in _PLAIN:
-        for inner in unpacked(frame):
+        for inner in _unpacked(frame):
             if inner.operation == Operation.AUTH:
                 return read_login(inner.body)
         raise RemoteProtocolError("goim: a compressed AUTH without one in it")
     return read_login(frame.body, v1=json)
+
+
+def _unpacked(packed: Frame) -> Iterator[Frame]:
+    """The frames of a client's package, which may be compressed.
+
+    Raises:
+        RemoteProtocolError: it is broken, or holds more than _MAX_PACKED.
+    """
+    for number, frame in enumerate(unpacked(packed)):
+        if number == _MAX_PACKED:
+            raise RemoteProtocolError(f"goim: over {_MAX_PACKED} frames in a compressed package")
+        yield frame
 
 
 def _is_v1(member: Member) -> bool:

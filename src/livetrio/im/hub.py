@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 
@@ -16,10 +17,10 @@ from livetrio.im.member import Member
 from livetrio.im.members import Kick, Members
 from livetrio.im.moderation import Moderation, Subject
 from livetrio.im.online import OnlineCounts, presence
-from livetrio.im.options import HubLimits, Kind, Namespaces
+from livetrio.im.options import ChannelOptions, HubLimits, Kind, Namespaces, check_channel
 from livetrio.im.pipeline import Pipeline
 from livetrio.im.publishing import Publishing
-from livetrio.im.rules import Rulebook
+from livetrio.im.rules import PRIVILEGED, Rulebook
 from livetrio.im.ticker import Ticker
 from livetrio.im.word_filter import WordFilter
 from livetrio.im.words import (
@@ -38,6 +39,9 @@ from livetrio.net.scope import open_scope
 from livetrio.store.log import DurableLog, MemoryLog
 
 __all__ = ["Hub", "open_hub"]
+
+_SHUT_SLICE: Final = 100
+"""Connections told of the end before others run."""
 
 
 class Hub:
@@ -232,10 +236,15 @@ class Hub:
             Refused: GONE, `since` is of another epoch or in the future; BAD_REQUEST;
                 UNAVAILABLE, the log.
         """
-        room = self.channels.get(channel)
-        if room.options.kind is Kind.DURABLE:
+        if self.namespaces.of(check_channel(channel)).kind is Kind.DURABLE:
+            room = self.channels.get(channel)
             return await self.committer.history(room, since, limit, reverse=reverse)
-        return room.history(since, limit, trio.current_time(), reverse=reverse)
+        found = self.channels.find(channel)
+        if found is None:  # asking makes none
+            if since is not None and (since.epoch or since.offset):
+                raise Refused(RefusalCode.GONE, "unrecoverable position")
+            return History([], Position("", 0))
+        return found.history(since, limit, trio.current_time(), reverse=reverse)
 
     async def forget_history(self, channel: str) -> None:
         """Remove what a channel remembers; its numbering goes on."""
@@ -271,15 +280,32 @@ class Hub:
             member.on_removed(channel, code, "server unsubscribe")
         return len(gone)
 
+    async def shut(self) -> None:
+        """Tell all connections that the server stops, some at a time; clients come again, to
+        whoever answers then."""
+        for number, member in enumerate(list(self.members.all()), start=1):
+            if self.members.get(member.id) is member:
+                self._dismiss(member, Goodbye.SHUTDOWN)
+            if number % _SHUT_SLICE == 0:
+                await trio.lowlevel.checkpoint()
+
     def ban(self, room: str, subject: Subject, until: float, *, reason: str = "") -> int:
         """Forbid a user, device or IP address a room ("": everywhere) until a Trio time (inf:
         for ever), and show it the door; returns how many connections that concerned."""
         self.moderation.ban(room, subject, until, reason)
-        hit = [m for m in self.members.all() if subject.matches(m.sender)]
+        among: Iterable[Member] = self.members.all() if not room else ()
+        if subject.kind == "user":
+            among = self.members.of_user(subject.value)
+        elif room and (channel := self.channels.find(room)) is not None:
+            among = channel.members
+        hit = [m for m in among if subject.matches(m.sender)]
         if not room:
             for member in hit:
                 self._dismiss(member, Goodbye.BANNED, reason)
             return len(hit)
+        if subject.kind != "user":  # shared, perhaps with those whose room it is
+            options = self.namespaces.of(room)
+            hit = [m for m in hit if not self._is_privileged(m.sender, room, options)]
         out = [m for m in hit if self.leave(m, room)]
         for member in out:
             member.on_removed(room, 2000, reason or "banned")
@@ -288,13 +314,18 @@ class Hub:
     # Inside
 
     def _may_join(self, member: Member, room: Channel) -> None:
-        self.moderation.check_ban(room.name, member.sender, trio.current_time())
+        sender = member.sender
+        privileged = self._is_privileged(sender, room.name, room.options)
+        self.moderation.check_ban(room.name, sender, trio.current_time(), privileged=privileged)
         if member in room.members:
             raise Refused(RefusalCode.CONFLICT, "already subscribed")
         if len(member.channels) >= self.limits.channels_per_member:
             raise Refused(RefusalCode.TOO_MANY, "too many channels on one connection")
         if len(room.members) >= room.options.max_members:
             raise Refused(RefusalCode.TOO_MANY, "the room is full")
+
+    def _is_privileged(self, sender: Sender, room: str, options: ChannelOptions) -> bool:
+        return not PRIVILEGED.isdisjoint(self.rules.of(room, options).roles(sender))
 
     def _ripen(self, room: Channel, now: float) -> None:
         self._publishing.ripen(room, now)

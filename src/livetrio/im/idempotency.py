@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from livetrio.errors import RefusalCode, Refused
 from livetrio.im.words import Position
 
-__all__ = ["Recent"]
+__all__ = ["Recent", "check_id"]
 
 _TTL: Final = 300.0
 """Seconds: Centrifugo's."""
 _MOST: Final = 1024
 """Per channel; with more, the oldest is forgotten before its time."""
-_MAX_KEY: Final = 256
-"""Characters of author and id together; longer ids are not remembered."""
+_MAX_ID: Final = 256
+"""Characters of an id."""
 
 Key = tuple[str, str]
 """Author and his id: nobody answers for another's."""
+
+
+def check_id(id_: str) -> None:
+    """
+    Raises:
+        Refused: BAD_REQUEST, too long to be remembered: a retry would be sent twice.
+    """
+    if len(id_) > _MAX_ID:
+        raise Refused(RefusalCode.BAD_REQUEST, f"an id has at most {_MAX_ID} characters")
 
 
 class Recent:
@@ -37,8 +47,6 @@ class Recent:
 
     def put(self, key: Key, position: Position, now: float) -> None:
         """Remember."""
-        if len(key[0]) + len(key[1]) > _MAX_KEY:
-            return
         if self._seen is None:
             self._seen = OrderedDict()
         self._seen[key] = position, now + _TTL

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from livetrio.errors import RefusalCode, Refused
@@ -13,7 +14,10 @@ from livetrio.im.words import Sender
 __all__ = ["Moderation", "Sanction", "Subject"]
 
 _MOST: Final = 200_000
-"""Bans and mutes remembered; with more, the one that ends first of the oldest few goes."""
+"""Bans and mutes remembered; with more, the one that ends first of the oldest few goes, a room's
+before one of the whole server."""
+_MOST_OF_A_ROOM: Final = 10_000
+"""Of these, of one room: its moderators cannot push out anybody else's."""
 _MAX_VALUE: Final = 256
 
 
@@ -48,6 +52,8 @@ class Moderation:
 
     def __init__(self) -> None:
         self._all: OrderedDict[_Key, Sanction] = OrderedDict()
+        self._rooms: dict[str, OrderedDict[_Key, None]] = {}
+        """The keys of each room's, oldest first; "" are those that hold everywhere."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -62,7 +68,7 @@ class Moderation:
 
     def lift(self, verb: Literal["ban", "mute"], room: str, subject: Subject) -> bool:
         """Take it back; False if there was none."""
-        return self._all.pop((verb, room, subject), None) is not None
+        return self._drop((verb, room, subject))
 
     def sanctions(self, now: float, room: str | None = None) -> Iterator[Sanction]:
         """Those in force, of one room or of all."""
@@ -70,27 +76,42 @@ class Moderation:
             if sanction.until > now and room in (None, sanction.room):
                 yield sanction
 
-    def check_ban(self, room: str, sender: Sender, now: float) -> None:
-        """Raises Refused (FORBIDDEN) if he may not be in the room ("": connect at all)."""
-        if self._all:
-            self._check("ban", room, sender, now)
+    def check_ban(self, room: str, sender: Sender, now: float, *, privileged: bool = False) -> None:
+        """Raises Refused (FORBIDDEN) if he may not be in the room ("": connect at all).
 
-    def check_speech(self, room: str, sender: Sender, now: float) -> None:
-        """Raises Refused (FORBIDDEN) if he may not speak in the room."""
+        privileged: he owns or moderates the room, and what it has against a device or an address
+            is not about him who shares it.
+        """
         if self._all:
-            self._check("ban", room, sender, now)
-            self._check("mute", room, sender, now)
+            self._check("ban", room, sender, now, privileged)
 
-    def _check(self, verb: Literal["ban", "mute"], room: str, sender: Sender, now: float) -> None:
+    def check_speech(
+        self, room: str, sender: Sender, now: float, *, privileged: bool = False
+    ) -> None:
+        """Raises Refused (FORBIDDEN) if he may not speak in the room; see `check_ban`."""
+        if self._all:
+            self._check("ban", room, sender, now, privileged)
+            self._check("mute", room, sender, now, privileged)
+
+    def _check(
+        self,
+        verb: Literal["ban", "mute"],
+        room: str,
+        sender: Sender,
+        now: float,
+        privileged: bool,
+    ) -> None:
         for place in {"", room}:
             for kind in ("user", "device", "ip"):
+                if privileged and place and kind != "user":
+                    continue
                 value = getattr(sender, kind)
                 key = verb, place, Subject(kind, value)
                 sanction = self._all.get(key) if value else None
                 if sanction is None:
                     continue
                 if sanction.until <= now:
-                    del self._all[key]
+                    self._drop(key)
                     continue
                 what = "banned" if verb == "ban" else "muted"
                 when = "" if math.isinf(sanction.until) else f" for {sanction.until - now:.0f} s"
@@ -104,8 +125,28 @@ class Moderation:
         if len(subject.value) > _MAX_VALUE or math.isnan(sanction.until):
             raise Refused(RefusalCode.BAD_REQUEST, "not a possible user, device, ip or time")
         key = sanction.verb, sanction.room, subject
-        self._all.pop(key, None)
+        self._drop(key)
+        if sanction.room and len(self._rooms.get(sanction.room, ())) >= _MOST_OF_A_ROOM:
+            self._make_place(self._rooms[sanction.room])
         if len(self._all) >= _MOST:
-            oldest = [k for k, _ in zip(self._all, range(100), strict=False)]
-            del self._all[min(oldest, key=lambda k: self._all[k].until)]
+            # Those of the whole server go last: a room's must not push them out.
+            place = next((room for room in self._rooms if room), "")
+            if sanction.room and not place:
+                raise Refused(RefusalCode.TOO_MANY, "too many bans and mutes on this server")
+            self._make_place(self._rooms[place])
         self._all[key] = sanction
+        self._rooms.setdefault(sanction.room, OrderedDict())[key] = None
+
+    def _make_place(self, keys: Iterable[_Key]) -> None:
+        """Forget the one that ends first of the oldest few."""
+        self._drop(min(islice(keys, 100), key=lambda k: self._all[k].until))
+
+    def _drop(self, key: _Key) -> bool:
+        """Forget one; False if there was none."""
+        if self._all.pop(key, None) is None:
+            return False
+        of_room = self._rooms[key[1]]
+        del of_room[key]
+        if not of_room:
+            del self._rooms[key[1]]
+        return True

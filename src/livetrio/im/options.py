@@ -23,7 +23,8 @@ class Kind(enum.Enum):
     DURABLE = "durable"
     """Committed to a log before the sender is acknowledged."""
     STATE = "state"
-    """The latest value counts; values between two ticks are merged into the last one."""
+    """The latest value counts: newcomers are told it, it does not expire, and values between two
+    ticks are merged into the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class ChannelOptions:
     """Publications remembered; 0: none, and nothing can be recovered."""
     history_ttl: float = 300.0
     """Seconds they are remembered."""
+    backlog: int = 0
+    """Of those, so many of the last are shown to newcomers, who have no position."""
     history_bytes: int = 1 << 20
     """Bytes of data remembered."""
     recovery_limit: int = 300
@@ -74,7 +77,8 @@ class Namespaces:
     """Which options a channel has: those of the first pattern that its name matches.
 
     Patterns are shell-like ("room:*", "live://*"). Channels whose name starts with "$", or has
-    "$" after the namespace, are private whatever their pattern says (Centrifugo's convention).
+    "$" after the namespace, are private whatever their pattern says (Centrifugo's convention);
+    those with "#" name their users (`admits`).
     """
 
     def __init__(
@@ -95,6 +99,14 @@ class Namespaces:
     def is_private(self, channel: str) -> bool:
         """Does joining need a token of its own?"""
         return channel.startswith("$") or ":$" in channel or self.of(channel).private
+
+    def admits(self, channel: str, user: str) -> bool:
+        """May this user join without a token for it? Not a private channel, and one of a few
+        users ("dialog#42,43") only if he is one of them (Centrifugo's convention again)."""
+        _, limited, users = channel.rpartition("#")
+        if limited and (not user or user not in users.split(",")):
+            return False
+        return not self.is_private(channel)
 
 
 def check_channel(name: str) -> str:

@@ -75,8 +75,9 @@ class Pipeline:
         sender = draft.sender
         if sender is None:
             return Verdict(draft.data, _server_lane(draft, rules))
-        self._moderation.check_speech(draft.room, sender, now)
-        if not PRIVILEGED.isdisjoint(rules.roles(sender)):
+        privileged = not PRIVILEGED.isdisjoint(rules.roles(sender))
+        self._moderation.check_speech(draft.room, sender, now, privileged=privileged)
+        if privileged:
             return Verdict(draft.data, Lane.P0 if draft.lane is None else draft.lane)
         if rules.quiet:
             raise Refused(RefusalCode.FORBIDDEN, "only moderators may speak here now")
@@ -90,11 +91,13 @@ class Pipeline:
             data, shadowed = found.data, found.action is Action.SHADOW
         lane = _client_lane(draft, rules)
         author = sender.user or sender.client or sender.ip
+        address = "" if sender.user else sender.ip
         if lane is Lane.P2:  # likes have a rate of their own, and are all the same
             author = f"{author}\0{Lane.P2}"
-            self._rates.check(draft.room, author, b"", _likes(rules), now)
+            address = address and f"{address}\0{Lane.P2}"
+            self._rates.check(draft.room, author, b"", _likes(rules), now, address)
         else:
-            self._rates.check(draft.room, author, draft.data, rules, now)
+            self._rates.check(draft.room, author, draft.data, rules, now, address)
         return Verdict(data, lane, shadowed)
 
 

@@ -11,6 +11,7 @@ from livetrio.errors import RefusalCode, Refused
 from livetrio.im.channel import Channel
 from livetrio.im.channels import Channels
 from livetrio.im.commit import Committer
+from livetrio.im.idempotency import check_id
 from livetrio.im.live import LiveLanes
 from livetrio.im.member import Member
 from livetrio.im.members import Members
@@ -62,6 +63,7 @@ class Publishing:
     ) -> Position:
         """As `Hub.publish`."""
         now = trio.current_time()
+        check_id(id_)
         author = (sender.user or sender.client) if sender is not None else ""
         if id_ and (known := room.recent.get((author, id_), now)) is not None:
             return known

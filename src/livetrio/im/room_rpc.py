@@ -3,14 +3,21 @@
 | method | asks | answers |
 |---|---|---|
 | room.me | room | user, moderator |
-| room.mute, room.ban | room, client or user, seconds (0: for ever), reason | user, device or ip |
-| room.unmute, room.unban | room, and one of user, device, ip | nothing |
+| room.mute, room.ban | room, client or user, seconds (0: for ever), reason | user or guest |
+| room.unmute, room.unban | room, and user or guest, as answered | nothing |
+
+A guest is found by his connection, which must be in the room; his device or address is meant, and
+neither is told: `guest` is a word that only this server understands.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import math
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
@@ -32,6 +39,8 @@ Json = Mapping[str, Any]
 _KINDS: Final[tuple[Literal["user", "device", "ip"], ...]] = ("user", "device", "ip")
 _MAX_TEXT: Final = 255
 _MAX_SECONDS: Final = 1e10
+_MOST_GUESTS: Final = 10_000
+"""Words for guests that are understood; the oldest are forgotten: then operators pardon."""
 
 
 class RoomRpc:
@@ -40,6 +49,8 @@ class RoomRpc:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._key = secrets.token_bytes(32)
+        self._guests: OrderedDict[str, Subject] = OrderedDict()
         self._methods: dict[str, Callable[[Sender, str, Json], Json]] = {
             "room.me": self._me,
             "room.mute": self._mute,
@@ -72,19 +83,19 @@ class RoomRpc:
     def _mute(self, sender: Sender, room: str, asked: Json) -> Json:  # noqa: ARG002
         subject = self._whom(room, asked)
         self._hub.moderation.mute(room, subject, _until(asked), _text(asked, "reason", ""))
-        return {subject.kind: subject.value}
+        return self._word(room, subject)
 
     def _ban(self, sender: Sender, room: str, asked: Json) -> Json:  # noqa: ARG002
         subject = self._whom(room, asked)
         self._hub.ban(room, subject, _until(asked), reason=_text(asked, "reason", ""))
-        return {subject.kind: subject.value}
+        return self._word(room, subject)
 
     def _unmute(self, sender: Sender, room: str, asked: Json) -> Json:  # noqa: ARG002
-        self._hub.moderation.lift("mute", room, _named(asked))
+        self._hub.moderation.lift("mute", room, self._named(asked))
         return {}
 
     def _unban(self, sender: Sender, room: str, asked: Json) -> Json:  # noqa: ARG002
-        self._hub.moderation.lift("ban", room, _named(asked))
+        self._hub.moderation.lift("ban", room, self._named(asked))
         return {}
 
     def _may_moderate(self, sender: Sender, room: str) -> bool:
@@ -100,13 +111,37 @@ class RoomRpc:
             others = [Sender(user), *(m.sender for m in self._hub.members.of_user(user))]
         else:
             member = self._hub.members.get(_text(asked, "client"))
-            if member is None:
-                raise Refused(RefusalCode.BAD_REQUEST, "that connection is gone")
+            # Of another room it is none of this one's moderators' business.
+            if member is None or all(here.name != room for here in member.channels):
+                raise Refused(RefusalCode.BAD_REQUEST, "that connection is not in the room")
             who = member.sender
             subject = next(s for kind in _KINDS if (s := Subject(kind, getattr(who, kind))).value)
             others = [who]
         if any(self._may_moderate(other, room) for other in others):
             raise Refused(RefusalCode.FORBIDDEN, "that is a moderator")
+        return subject
+
+    def _word(self, room: str, subject: Subject) -> Json:
+        """How a moderator names him from now on."""
+        if subject.kind == "user":
+            return {"user": subject.value}
+        meant = json.dumps([room, *subject]).encode()
+        word = hmac.new(self._key, meant, hashlib.sha256).hexdigest()[:32]
+        self._guests[word] = subject
+        self._guests.move_to_end(word)
+        if len(self._guests) > _MOST_GUESTS:
+            self._guests.popitem(last=False)
+        return {"guest": word}
+
+    def _named(self, asked: Json) -> Subject:
+        """Who is to be pardoned."""
+        if ("user" in asked) == ("guest" in asked):
+            raise Refused(RefusalCode.BAD_REQUEST, "name one of user and guest")
+        if "user" in asked:
+            return Subject("user", _text(asked, "user"))
+        subject = self._guests.get(_text(asked, "guest"))
+        if subject is None:
+            raise Refused(RefusalCode.BAD_REQUEST, "no such guest")
         return subject
 
 
@@ -125,13 +160,6 @@ def _text(asked: Json, name: str, default: str | None = None) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT or (not value and default is None):
         raise Refused(RefusalCode.BAD_REQUEST, f"{name} is missing or not a short text")
     return value
-
-
-def _named(asked: Json) -> Subject:
-    kinds = [kind for kind in _KINDS if kind in asked]
-    if len(kinds) != 1:
-        raise Refused(RefusalCode.BAD_REQUEST, "name one of user, device and ip")
-    return Subject(kinds[0], _text(asked, kinds[0]))
 
 
 def _until(asked: Json) -> float:

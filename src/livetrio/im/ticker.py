@@ -150,16 +150,19 @@ class Ticker:
         while self._under_way and left > 0 and now < ends:
             delivery = self._under_way.popleft()
             piece = min(left, _PIECE)
-            sent = 0  # of one that fails: it is over
+            sent = -1
             with guarded(partial(_blame, delivery.channel)):
                 sent = delivery.step(piece)
+            if sent < 0:
+                delivery.give_up()
+                sent = 0
             before, now = now, time.thread_time()
             delivery.spent += now - before
             self.sends += sent
-            if sent >= piece:
-                self._under_way.append(delivery)
-            else:
+            if delivery.done:
                 self._finish(delivery)
+            else:
+                self._under_way.append(delivery)
             left -= sent + 1
 
     def _finish(self, delivery: Delivery) -> None:

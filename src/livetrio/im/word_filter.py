@@ -70,7 +70,11 @@ class WordFilter:
         self._words, self._automaton = given, automaton
 
     def look(self, data: bytes) -> Finding:
-        """Look at all texts in a message: the string values of JSON, or the whole as UTF-8."""
+        """Look at all texts in a message: the string values of JSON, or the whole as UTF-8.
+
+        Raises:
+            Refused: BAD_REQUEST, JSON nested too deeply.
+        """
         if self._automaton is None:
             return Finding(Action.PASS, data)
         value: Any
@@ -79,10 +83,13 @@ class WordFilter:
         except (ValueError, RecursionError):
             action, text = self._look(data.decode(errors="replace"))
             return Finding(action, text.encode() if action is Action.MASK else data)
-        action, value = self._walk(value)
-        if action is not Action.MASK:
-            return Finding(action, data)
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        try:
+            action, value = self._walk(value)
+            if action is not Action.MASK:
+                return Finding(action, data)
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            raise Refused(RefusalCode.BAD_REQUEST, "it is nested too deeply") from None
         return Finding(action, text.encode(errors="replace"))
 
     def _walk(self, value: Any) -> tuple[Action, Any]:
