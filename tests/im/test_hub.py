@@ -12,11 +12,12 @@ from trio.testing import wait_all_tasks_blocked
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.im.channel import Channel
+from livetrio.im.channels import Channels
 from livetrio.im.hub import Hub, open_hub
 from livetrio.im.members import Kick
 from livetrio.im.moderation import Subject
 from livetrio.im.options import ChannelOptions, HubLimits, Kind, Namespaces
-from livetrio.im.words import Goodbye, Position
+from livetrio.im.words import Goodbye, Position, Sender
 
 
 @pytest.fixture
@@ -362,6 +363,26 @@ async def test_the_bounds_of_members_channels_and_data_hold(autojump_clock):
                 await hub.publish(f"d{n}", b"1")
             assert len(hub.channels) == 3
             assert hub.channels.find("a") is not None
+
+
+async def test_nobody_uses_up_the_channels_of_all(autojump_clock):
+    limits = HubLimits(channels=100, channels_per_maker=3)
+    namespaces = Namespaces((), ChannelOptions())
+    channels = Channels(namespaces, limits)
+    guest = Sender(user="", client="c", ip="2001:db8::1")
+    neighbour = Sender(user="", client="d", ip="2001:db8::2")  # the same customer
+    rooms = [channels.get(f"mine{n}", guest) for n in range(3)]
+    for room in rooms:
+        channels.joined(room)
+    for greedy in (guest, neighbour):
+        with pytest.raises(Refused, match="of yours"):
+            channels.get("one more", greedy)
+    assert channels.find("mine0") is rooms[0]
+    for number in range(87):
+        channels.joined(channels.get(f"u{number}", Sender(user=str(number), client="c", ip="")))
+    with pytest.raises(Refused, match="on this server"):
+        channels.get("late", Sender(user="late", client="c", ip=""))
+    channels.get("room:live/x")  # a stream's
 
 
 async def test_history_of_all_channels_together_is_bounded(autojump_clock):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 import trio
 
+from livetrio.access.throttle import one_peer
 from livetrio.errors import RefusalCode, Refused
 from livetrio.im.channel import Channel
 from livetrio.im.options import HubLimits, Kind, Namespaces, check_channel
+from livetrio.im.words import Sender
 
 __all__ = ["Channels"]
 
 _SWEEP_EVERY = 5.0
 _SWEEP_SLICE = 500
 """Channels looked at before others on this loop run."""
+_RESERVE = 10
+"""One part in ten of the channels is kept for streams and back ends."""
 
 
 class Channels:
@@ -28,6 +32,8 @@ class Channels:
         self._all: dict[str, Channel] = {}
         self._empty: OrderedDict[Channel, None] = OrderedDict()
         self._bytes = 0
+        self._makers: dict[str, str] = {}  # by channel: whose share it is of
+        self._made: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -44,15 +50,19 @@ class Channels:
         """The channel, if there is one."""
         return self._all.get(name)
 
-    def get(self, name: str) -> Channel:
+    def get(self, name: str, maker: Sender | None = None) -> Channel:
         """The channel, made if there is none.
 
+        maker: the member for whom it is made, who has a share only: one address must not use all
+            the names that there may be. Streams and back ends have none, and a reserve.
+
         Raises:
-            Refused: BAD_REQUEST, no such name is possible; TOO_MANY, all are in use.
+            Refused: BAD_REQUEST, no such name is possible; TOO_MANY, all (or all of the maker's
+                share) are in use.
         """
         room = self._all.get(name)
         if room is None:
-            room = self._make(check_channel(name))
+            room = self._make(check_channel(name), "" if maker is None else _share_of(maker))
         elif not room.members:
             self._empty.move_to_end(room)
         return room
@@ -77,13 +87,21 @@ class Channels:
                 if room in self._empty and not room.pins and room.expired(now):
                     self._free(room)
 
-    def _make(self, name: str) -> Channel:
-        if len(self._all) >= self._limits.channels:
+    def _make(self, name: str, maker: str) -> Channel:
+        most = self._limits.channels
+        if maker:
+            if self._made[maker] >= self._limits.channels_per_maker:
+                raise Refused(RefusalCode.TOO_MANY, "too many channels of yours on this server")
+            most -= most // _RESERVE
+        if len(self._all) >= most:
             self._evict()
         options = self._namespaces.of(name)
         room = Channel(name, options, cold=options.kind is Kind.DURABLE)
         self._all[name] = room
         self._empty[room] = None
+        if maker:
+            self._makers[name] = maker
+            self._made[maker] += 1
         return room
 
     def _evict(self) -> None:
@@ -98,6 +116,10 @@ class Channels:
         self._bytes -= room.size
         del self._all[room.name]
         del self._empty[room]
+        if maker := self._makers.pop(room.name, ""):
+            self._made[maker] -= 1
+            if not self._made[maker]:
+                del self._made[maker]
 
     def account(self, room: Channel) -> None:
         """It may have grown: forget the history of others, or its own, where that is too much."""
@@ -112,3 +134,8 @@ class Channels:
             oldest.forget()
             self._bytes += oldest.grown
             oldest.grown = 0
+
+
+def _share_of(maker: Sender) -> str:
+    """Who a channel counts for: the user, or of guests the address."""
+    return f"user {maker.user}" if maker.user else f"address {one_peer(maker.ip)}"

@@ -131,7 +131,7 @@ class Hub:
             Refused: BAD_REQUEST (the name), FORBIDDEN (banned), CONFLICT (is in there already),
                 TOO_MANY (its channels, the room, the node), UNAVAILABLE (the log).
         """
-        room = self.channels.get(channel)
+        room = self.channels.get(channel, member.sender)
         self._may_join(member, room)
         missed = None
         if room.options.kind is Kind.DURABLE:

@@ -60,6 +60,8 @@ class HubLimits:
 
     channels: int = 200_000
     channels_per_member: int = 128
+    channels_per_maker: int = 5_000
+    """That exist because one user, or the guests of one address, have asked for them."""
     members: int = 1_000_000
     history_bytes: int = 256 << 20
     """Data remembered by all channels together; channels nobody is in are forgotten first."""
