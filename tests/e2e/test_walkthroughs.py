@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from kit.pages import FLV_JS
-from kit.programs import free_port
+from kit.programs import free_ports
 from kit.walkthrough import Command, File, WalkthroughError, parse, walk
 
 from livetrio.config.settings import LISTENERS
@@ -29,7 +29,8 @@ OTHERS = (1936, 1937)
 
 def moved_ports() -> tuple[dict[str, str], dict[str, str]]:
     """(environment, replacements) that take a document from its ports to free ones."""
-    free = {port: free_port() for port in (*PORTS.values(), *OTHERS)}
+    moved = (*PORTS.values(), *OTHERS)
+    free = dict(zip(moved, free_ports(len(moved)), strict=True))
     env = {name: f":{free[port]}" for name, port in PORTS.items()}
     instead = {f":{port}": f":{number}" for port, number in free.items()}
     # an RTMP address without a port means 1935

@@ -17,7 +17,8 @@ from pathlib import Path
 import trio
 
 __all__ = [
-    "Program", "ProgramError", "eventually", "find", "free_port", "listening", "run", "running",
+    "Program", "ProgramError", "eventually", "find", "free_port", "free_ports", "listening", "run",
+    "running",
 ]  # fmt: skip
 
 KEPT_LINES = 2000
@@ -51,6 +52,14 @@ def free_port() -> int:
                 udp.bind(("127.0.0.1", port))
                 return port
     raise ProgramError("no free port in a hundred tries")
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ones, for one program's listeners."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def _first_ephemeral() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from kit.programs import Program, free_port, running
+from kit.programs import Program, free_ports, running
 from livetrio.config.settings import LISTENERS
 
 __all__ = ["LISTENED", "Server", "livetrio_server"]
@@ -81,7 +81,7 @@ async def livetrio_server(
     Raises:
         ProgramError: it ended instead of listening; with its last words.
     """
-    ports = {name: free_port() for name in LISTENED}
+    ports = dict(zip(LISTENED, free_ports(len(LISTENED)), strict=True))
     ports["rtmp"] = rtmp_port or ports["rtmp"]
     config = {
         **{f"{name}_addr": f"127.0.0.1:{port}" for name, port in ports.items()},
