@@ -314,3 +314,23 @@ def test_whatever_comes_segments_open_and_close_in_turn_and_no_sample_comes_twic
             seen += [id(s.data) for samples in event.samples for s in samples]
     assert depth == 0
     assert len(seen) <= len(packets)
+
+
+def test_a_clock_that_jumps_twice_between_two_pictures_ends_one_segment_only():
+    packets = [config(AVC), config(AAC), frame(0, key=True), sound(0), frame(40), sound(20)]
+    packets += [sound(60_000), sound(200_000)]
+    assert outline(run(packets, part=0)) == "[ 80i ]"
+
+
+def test_a_track_that_is_announced_and_silent_ends_with_the_others():
+    events = run([config(AVC), config(AAC), frame(0, key=True), frame(40)], part=0)
+    assert outline(events) == "[ 80i ]"
+    assert [len(samples) for samples in events[1].samples] == [2, 0]
+
+
+def test_sound_that_is_ahead_of_the_picture_goes_into_the_segment_it_belongs_to():
+    packets = [config(AVC), config(AAC), frame(0, key=True)]
+    packets += [sound(time) for time in (0, 20, 40, 60, 80)]
+    events = run([*packets, frame(40, key=True), frame(80)], target=0, part=0)
+    parts = [event for event in events if isinstance(event, Part)]
+    assert [[s.dts // 1000 for s in part.samples[1]] for part in parts] == [[0, 20], [40, 60, 80]]
