@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from livetrio.app import Running, serve, stop_on_signal
-from livetrio.config import Address, Config, Endpoint, TlsConfig
+from livetrio.config import Address, Config, Endpoint, ListenConfig, TlsConfig
 from livetrio.demo_source import FPS, demo_flv
 from livetrio.ingest.rtmp_peer import RtmpPeer
 from livetrio.logs import get_logger
@@ -81,11 +81,10 @@ def _prepared(config: Config, lan: bool) -> Iterator[_Place]:
             yield _Place(_on_loopback(config), host, False)
             return
         tls = _self_signed(Path(folder), host)
-        listen = replace(
-            config.listen,
-            web=replace(config.listen.web, tls=tls),
-            httpflv=replace(config.listen.httpflv, tls=tls),
-        )
+        # A page that came by HTTPS may ask nothing of a port without it.
+        asked = ("web", "httpflv", "hls", "im")
+        secured = {name: replace(getattr(config.listen, name), tls=tls) for name in asked}
+        listen = replace(config.listen, **secured)
         yield _Place(replace(config, listen=listen), host, True)
 
 
@@ -97,17 +96,14 @@ def _on_loopback(config: Config) -> Config:
             return endpoint
         return replace(endpoint, address=Address("127.0.0.1", endpoint.address.port))
 
-    listen = config.listen
+    places = {place.name: getattr(config.listen, place.name) for place in fields(config.listen)}
+    webrtc = config.webrtc
+    if webrtc.address is not None and webrtc.address.host is None:
+        webrtc = replace(webrtc, address=webrtc.address._replace(host="127.0.0.1"))
     return replace(
         config,
-        listen=replace(
-            listen,
-            rtmp=local(listen.rtmp),
-            rtmps=local(listen.rtmps),
-            httpflv=local(listen.httpflv),
-            web=local(listen.web),
-            api=local(listen.api),
-        ),
+        listen=ListenConfig(**{name: local(endpoint) for name, endpoint in places.items()}),
+        webrtc=webrtc,
     )
 
 
