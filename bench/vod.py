@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Stored files: how long it takes to begin playing a big MP4 somewhere, and how much is read.
+"""Stored files: how long it takes to begin playing a big file somewhere, and how much is read.
 
     python bench/vod.py --gigabytes 4
+    python bench/vod.py --gigabytes 4 --ts          # a recording of ours as MPEG-TS
+    python bench/vod.py --gigabytes 4 --ts --plain  # the same without its index
 
-The file is sparse: two hours of 25 pictures and 47 frames of sound a second, a key frame every
+The MP4 is sparse: two hours of 25 pictures and 47 frames of sound a second, a key frame every
 two seconds, tables as FFmpeg writes them (a shift for every picture), frames of nothing.
 """
 
@@ -20,8 +22,9 @@ import trio
 from rig import report
 
 from livetrio.delivery import vod_hls
+from livetrio.delivery.record_formats import Tape, TapeFile, make_tape
 from livetrio.media.vod.library import Library
-from livetrio.packet import Codec, Kind, StreamKey, Track
+from livetrio.packet import US_PER_SECOND, Codec, Kind, Packet, StreamKey, Track
 from livetrio.wire.aac import AacConfig
 from livetrio.wire.fmp4.boxes import box, full_box
 from livetrio.wire.fmp4.sample_entry import sample_entry
@@ -87,6 +90,25 @@ def write(path: Path, size: int) -> None:
         file.write(moov)
 
 
+def write_ts(path: Path, size: int, *, plain: bool) -> None:
+    """A recording as long as it takes: a key frame every two seconds, a megabyte each."""
+    video = Track(Kind.VIDEO, Codec.H264, config=_AVC, width=1280, height=720)
+    unit = (20_000).to_bytes(4, "big") + b"\x41" + b"\x55" * 19_999
+    tape: Tape = make_tape("ts")
+    tape.feed([Packet(video, 0, 0, _AVC, config=True)])
+    file: TapeFile | None = None
+    with path.open("wb") as out:
+        number = 0
+        while out.tell() < size:
+            time_ = number * US_PER_SECOND // _RATE
+            pieces = tape.feed([Packet(video, time_, time_, unit, key=number % _GOP == 0)])
+            number += 1
+            for piece in pieces:
+                file = file or tape.open(piece)
+                data = file.add(piece)
+                out.write(data.replace(b"livetrix", b"--------") if plain else data)
+
+
 async def measure(folder: Path) -> list[list[str]]:
     """One row for each place and way."""
     rows = []
@@ -122,9 +144,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gigabytes", type=float, default=4.0)
+    parser.add_argument("--ts", action="store_true")
+    parser.add_argument("--plain", action="store_true")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
-        write(Path(folder) / "big.mp4", int(arguments.gigabytes * (1 << 30)))
+        size = int(arguments.gigabytes * (1 << 30))
+        if arguments.ts:
+            write_ts(Path(folder) / "big.ts", size, plain=arguments.plain)
+        else:
+            write(Path(folder) / "big.mp4", size)
         rows = trio.run(measure, Path(folder))
     print(
         report.heading(f"A file of {arguments.gigabytes:g} GB", "From the name to the first frames")

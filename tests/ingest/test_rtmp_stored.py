@@ -9,6 +9,7 @@ import trio
 from kit.media import sample_packets
 from kit.mp4 import movie
 from kit.node import node, patiently
+from kit.programs import eventually
 from kit.rtmp_peers import peer, player, publisher
 
 from livetrio.config import AppConfig
@@ -203,6 +204,26 @@ async def test_a_player_that_stops_or_leaves_closes_the_file(tmp_path):
         with trio.fail_after(10):
             while open_files(tmp_path):  # noqa: ASYNC110
                 await trio.sleep(0.01)
+
+
+async def test_who_plays_a_file_is_listed_and_can_be_ended(tmp_path):
+    async with stored(tmp_path) as running, player(running, "35", "vod") as one:
+        await one.until(lambda: frames(one))
+        ((key, viewer),) = running.registry.clients()
+        assert (str(key), viewer.role, viewer.protocol) == ("vod/35", "player", "rtmp")
+        assert viewer.url.endswith("/vod/35")
+        assert viewer.numbers().bytes_out > 1_000
+        await running.registry.end_client(viewer.id, "kicked")
+        await one.hung_up()
+        assert list(running.registry.clients()) == []
+        assert running.registry.totals()["player", "rtmp"].clients == 1
+
+
+async def test_who_stops_playing_a_file_is_listed_no_more(tmp_path):
+    async with stored(tmp_path) as running, player(running, "35", "vod") as one:
+        await one.until(lambda: frames(one))
+        await one.call("closeStream", None, stream_id=1)
+        await eventually(lambda: not list(running.registry.clients()))
 
 
 def open_files(folder) -> list[str]:

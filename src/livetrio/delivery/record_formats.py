@@ -16,7 +16,8 @@ from livetrio.wire import amf0
 from livetrio.wire.amf import EcmaArray, Value
 from livetrio.wire.flv import file_header, tag
 from livetrio.wire.fmp4 import fragment, in_mp4, initialization
-from livetrio.wire.mpegts import TsMuxer, in_ts
+from livetrio.wire.mpegts import TsMuxer, in_ts, ticks
+from livetrio.wire.mpegts.index import IndexWriter, Mark
 from livetrio.wire.segment import Event, Part, Segmenter, SegmentLimits, SegmentStart
 
 __all__ = ["FORMATS", "Piece", "RecordFormat", "Tape", "TapeFile", "make_tape"]
@@ -26,6 +27,8 @@ FORMATS: Final[tuple[RecordFormat, ...]] = ("flv", "fmp4", "ts")
 
 _PART: Final = US_PER_SECOND
 """A fragment of an MP4 file: what is lost at most when the process is killed."""
+_CHANGES: Final = 1_000
+"""Changes of configuration in that index: as many as readers look at."""
 _INDEX: Final = 2_000
 """Key frames in the index of an FLV file; of longer recordings every second, third ... one."""
 
@@ -44,6 +47,8 @@ class Piece:
     forced: bool = False
     """A file must: what is before it and what follows do not go into one."""
     tracks: Sequence[Track] = ()
+    heads: Sequence[Packet] = ()
+    """Of FLV: the configurations in force, where it begins a file."""
 
 
 class TapeFile(Protocol):
@@ -105,14 +110,17 @@ class FlvTape:
             has_video = any(kind is Kind.VIDEO for kind, _ in self._configs)
             leads = track.kind is (Kind.VIDEO if has_video else Kind.AUDIO)
             begins = leads and packet.key and not packet.config
-            pieces.append(Piece(packet, packet.dts, packet.dts, begins))
+            piece = Piece(packet, packet.dts, packet.dts, begins)
+            if begins:  # what follows in the same batch may change them
+                piece.heads = tuple(self._configs.values())
+            pieces.append(piece)
         return pieces
 
     def end(self) -> list[Piece]:
         return []
 
     def open(self, first: Piece) -> TapeFile:
-        return FlvFile(list(self._configs.values()), first.time)
+        return FlvFile(first.heads, first.time)
 
 
 class FlvFile:
@@ -125,6 +133,7 @@ class FlvFile:
     def __init__(self, configs: Sequence[Packet], origin: int) -> None:
         self._origin = origin
         self._keys: list[tuple[int, int]] = []  # time, offset
+        self._changes: list[tuple[int, int]] = []  # of sequence headers, the same
         tracks = [packet.track for packet in configs]
         self._about: dict[str, Value] = {"duration": 0.0, "filesize": 0.0}
         for track in tracks:
@@ -133,7 +142,7 @@ class FlvFile:
         kinds = {track.kind for track in tracks}
         start = file_header(audio=Kind.AUDIO in kinds, video=Kind.VIDEO in kinds)
         self._metadata_at = len(start)
-        script = self._metadata([], 0)
+        script = self._metadata([], [])
         heads = [tag(replace(p, dts=0, pts=0)) for p in configs if p.track.kind is not Kind.DATA]
         self.head = start + script + b"".join(heads)
         self._size = len(self.head)
@@ -147,34 +156,45 @@ class FlvFile:
         data = tag(replace(packet, dts=time, pts=time + packet.pts - packet.dts))
         if piece.begins:
             self._keys.append((time, self._size))
+        if packet.config:
+            self._changes.append((time, self._size))
         self._size += len(data)
         return data
 
     def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:
         self._about |= {"duration": duration / US_PER_SECOND, "filesize": float(size)}
+        changes = [change for change in self._changes if change[1] < size][:_CHANGES]
         there = [key for key in self._keys if key[1] < size]
-        step = -(-len(there) // _INDEX) or 1
-        keys = there[::step]
-        return [(self._metadata_at, self._metadata(keys, _INDEX - len(keys)))]
+        step = -(-len(there) // (_INDEX - len(changes))) or 1
+        return [(self._metadata_at, self._metadata(there[::step], changes))]
 
-    def _metadata(self, keys: Sequence[tuple[int, int]], spare: int) -> bytes:
+    def _metadata(
+        self, keys: Sequence[tuple[int, int]], changes: Sequence[tuple[int, int]]
+    ) -> bytes:
         """The script tag, always of the same size: what the index leaves is filled up.
 
         Each unused entry (two numbers of nine bytes) becomes 18 bytes of a text that no player
         looks at.
         """
-        spare = spare if keys else _INDEX
-        times: list[Value] = [time / US_PER_SECOND for time, _ in keys]
-        offsets: list[Value] = [float(offset) for _, offset in keys]
-        index: dict[str, Value] = {"times": times, "filepositions": offsets}
-        room = 18 * spare
+        known: dict[str, Value] = {
+            "keyframes": _columns(keys),
+            "sequenceheaders": _columns(changes),
+        }
+        room = 18 * (_INDEX - len(keys) - len(changes))
         # Two texts: one alone would be longer than AMF0's short strings, and change its head.
         padding: list[Value] = ["x" * min(room - pos, 18_000) for pos in range(0, room, 18_000)]
         padding += [""] * (_INDEX // 1_000 - len(padding))
-        about = EcmaArray({**self._about, "keyframes": index, "padding": padding})
+        about = EcmaArray({**self._about, **known, "padding": padding})
         body = amf0.encode("onMetaData", about)
         script = Track(Kind.DATA, Codec.SCRIPT, config=body)
         return tag(Packet(script, 0, 0, body, config=True))
+
+
+def _columns(marks: Sequence[tuple[int, int]]) -> dict[str, Value]:
+    """Times and places as two lists, the way all indexes of FLV files are."""
+    times: list[Value] = [time / US_PER_SECOND for time, _ in marks]
+    places: list[Value] = [float(place) for _, place in marks]
+    return {"times": times, "filepositions": places}
 
 
 class SegmentTape:
@@ -233,16 +253,22 @@ class Mp4File:
 
 
 class TsFile:
-    """A transport stream with its tables at each key frame."""
+    """A transport stream with its tables at each key frame, and its index behind them."""
 
     def __init__(self, first: Piece) -> None:
         self._muxer = TsMuxer(first.tracks)
+        self._index = IndexWriter()
+        self._size = 0
         self.head = b""
 
     def add(self, piece: Piece) -> bytes:
         assert isinstance(piece.content, Part)
-        tables = self._muxer.tables() if piece.begins else b""
-        return tables + self._muxer.write(piece.content.samples)
+        data = self._muxer.tables() if piece.begins else b""
+        if piece.begins and piece.content.independent:
+            data += self._index.packet(Mark(ticks(piece.time), self._size))
+        data += self._muxer.write(piece.content.samples)
+        self._size += len(data)
+        return data
 
     def patches(self, duration: int, size: int) -> list[tuple[int, bytes]]:  # noqa: ARG002
         return []

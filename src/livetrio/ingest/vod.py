@@ -145,7 +145,7 @@ class StoredPlay:
         self._ahead.clear()
         self._reader = self._opened.reader(first)
         self._set_clock(points[first])
-        self._send(self._opened.configs(points[first]))
+        self._send(self._opened.configs(first))
 
     def _set_clock(self, time: int) -> None:
         self._clock = trio.current_time() - time / US_PER_SECOND

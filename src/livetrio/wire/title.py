@@ -7,12 +7,13 @@ belongs into a worker thread.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from livetrio.packet import Packet, Track
 
-__all__ = ["Source", "Title"]
+__all__ = ["Source", "Span", "Title", "alike", "span_at"]
 
 
 class Source(Protocol):
@@ -26,12 +27,25 @@ class Source(Protocol):
         """Bytes from an offset on; fewer at the end of the file. OSError where it fails."""
 
 
+class Span(NamedTuple):
+    """A part of a file in which no configuration changes."""
+
+    first: int
+    """Number of the point it begins with."""
+    tracks: Sequence[Track]
+    """Video first; at most one of each kind."""
+
+
 class Title(Protocol):
     """The index of a file. Times are microseconds from the file's beginning."""
 
     @property
     def tracks(self) -> Sequence[Track]:
-        """Video first; at most one of each kind."""
+        """What it begins with: video first; at most one of each kind."""
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """Its parts; the first begins with point 0 and has `tracks`."""
 
     @property
     def duration(self) -> int:
@@ -54,3 +68,17 @@ class Title(Protocol):
         Raises:
             RemoteProtocolError: the file is broken there.
         """
+
+
+def span_at(title: Title, point: int) -> Span:
+    """The part that a point lies in."""
+    return title.spans[bisect_right(title.spans, point, key=lambda span: span.first) - 1]
+
+
+def alike(one: Sequence[Track], other: Sequence[Track]) -> bool:
+    """Are these the same tracks in the same configurations?"""
+    about = [
+        [(track.codec, track.config, track.sample_rate, track.channels) for track in tracks]
+        for tracks in (one, other)
+    ]
+    return about[0] == about[1]

@@ -16,7 +16,8 @@ __all__ = ["SUFFIXES", "MediaFile", "candidates", "open_below"]
 
 _FLV: Final = (".flv",)
 _MP4: Final = (".mp4", ".m4v", ".mov", ".m4a", ".f4v")
-SUFFIXES: Final = (*_FLV, *_MP4)
+_TS: Final = (".ts",)
+SUFFIXES: Final = (*_FLV, *_MP4, *_TS)
 _PREFIXES: Final = {"flv:": _FLV, "mp4:": _MP4}
 
 

@@ -20,6 +20,7 @@ from livetrio.media.vod.opened import OpenTitle
 from livetrio.packet import StreamKey
 from livetrio.wire.flv.title import read_flv
 from livetrio.wire.mp4 import read_movie
+from livetrio.wire.mpegts.title import HEAD, is_ts, read_ts
 from livetrio.wire.title import Title
 
 __all__ = ["Library"]
@@ -117,6 +118,9 @@ class Library:
 
 
 def _read_title(file: MediaFile) -> Title:
-    if file.read(0, 3) == b"FLV":  # by content: names lie
+    head = file.read(0, HEAD)
+    if head[:3] == b"FLV":  # by content: names lie
         return read_flv(file)
+    if is_ts(head):
+        return read_ts(file)
     return read_movie(file)

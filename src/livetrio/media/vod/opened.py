@@ -11,7 +11,7 @@ from livetrio.media.vod.folder import MediaFile
 from livetrio.packet import US_PER_SECOND, Codec, Kind, Packet, Track
 from livetrio.wire import amf0
 from livetrio.wire.amf import EcmaArray, Value
-from livetrio.wire.title import Title
+from livetrio.wire.title import Title, span_at
 
 __all__ = ["OpenTitle", "TitleReader"]
 
@@ -40,18 +40,19 @@ class OpenTitle:
         """The number of the last point not after a time (microseconds)."""
         return max(bisect_right(self.title.points, time) - 1, 0)
 
-    def configs(self, time: int = 0) -> list[Packet]:
+    def configs(self, point: int = 0) -> list[Packet]:
         """What a player is given first: metadata, and each track's configuration.
 
-        time: microseconds, of the frame that follows.
+        point: number of the one where it begins.
         """
+        time = self.title.points[point]
         metadata = self._metadata()
         script = Track(Kind.DATA, Codec.SCRIPT, config=metadata)
         return [
             Packet(script, 0, 0, metadata, config=True),
             *(
                 Packet(track, time, time, track.config, config=True)
-                for track in self.title.tracks
+                for track in span_at(self.title, point).tracks
                 if track.config
             ),
         ]

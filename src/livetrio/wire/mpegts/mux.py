@@ -13,7 +13,7 @@ from livetrio.wire.mpegts.payload import converter
 from livetrio.wire.mpegts.tables import PMT_PID, program_association, program_map
 from livetrio.wire.segment import Sample
 
-__all__ = ["TsMuxer", "in_ts"]
+__all__ = ["TsMuxer", "in_ts", "ticks"]
 
 _SIZE: Final = 188
 _BODY: Final = _SIZE - 4
@@ -162,9 +162,13 @@ def _grouped(run: Sequence[Sample]) -> list[list[Sample]]:
     return groups
 
 
+def ticks(time: int) -> int:
+    """Microseconds as what they are written as, before it is cut to 33 bits."""
+    return (time * _CLOCK + US_PER_SECOND // 2) // US_PER_SECOND + _ORIGIN
+
+
 def _stamp(time: int) -> int:
-    """Microseconds as a 33-bit time stamp."""
-    return (time * _CLOCK + US_PER_SECOND // 2) // US_PER_SECOND + _ORIGIN & _WRAP
+    return ticks(time) & _WRAP
 
 
 def _time(prefix: int, stamp: int) -> bytes:
