@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from kit.media import avc_track, sample_packets
 
 from livetrio.delivery.record import RecordOptions
+from livetrio.delivery.record_formats import make_tape
 from livetrio.delivery.record_path import record_path
 from livetrio.delivery.recording import Recording, load_recordings
 from livetrio.delivery.recordings import Recordings, open_recordings
@@ -352,6 +353,43 @@ async def test_what_a_full_disk_took_of_a_batch_is_taken_back_and_the_file_plays
             about = metadata(path.read_bytes())
             assert about["filesize"] == first.size
             assert max(about["keyframes"]["filepositions"]) < first.size
+
+
+HUGE = (100 << 20).to_bytes(4, "big") + b"\x41" + bytes((100 << 20) - 1)
+BROKEN = [p for p in media(3, 4) if p.track.kind is Kind.VIDEO and not p.key][3]
+
+
+@pytest.mark.parametrize("format_", DEMUXERS)
+async def test_a_frame_of_a_hundred_megabytes_harms_neither_stream_nor_file(tmp_path, format_):
+    async with bench(tmp_path) as b:
+        async with b.published([*CONFIGS, *media(0, 1)]) as publication:
+            await b.record(format_)
+            publication.publish(media(1, 3))
+            await b.until(lambda: b.recordings.counts.bytes > 1_000)
+            publication.publish([replace(BROKEN, data=HUGE)])
+            publication.publish([p for p in media(3, 6) if p is not BROKEN])
+            # more than the ring of a stream holds: the recorder is told that something is missing
+            await b.until(lambda: b.recordings.counts.jumps == 1)
+            assert b.registry.streams
+        await b.ended()
+        assert sum(recording.size for recording in b.recordings.every()) < 1 << 20
+        first = b.recordings.path(b.recordings.every()[0])
+        assert frames(first, format_) >= 50  # what came before it
+        assert all(recording.finished for recording in b.recordings.every())
+
+
+@pytest.mark.parametrize("format_", DEMUXERS)
+def test_a_frame_of_a_hundred_megabytes_is_written_or_left_out_whole(format_):
+    packets = [replace(p, data=HUGE) if p is BROKEN else p for p in PACKETS]
+    tape = make_tape(format_)
+    pieces = [*tape.feed(packets), *tape.end()]
+    begin = next(number for number, piece in enumerate(pieces) if piece.begins)
+    file = tape.open(pieces[begin])
+    size = len(file.head) + sum(len(file.add(piece)) for piece in pieces[begin:])
+    if format_ == "flv":  # a tag has 16 MB at most
+        assert size < 1 << 20
+    else:
+        assert 100 << 20 < size < 105 << 20
 
 
 async def test_a_file_that_never_got_a_frame_is_not_kept(tmp_path):

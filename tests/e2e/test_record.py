@@ -53,6 +53,27 @@ async def test_what_is_published_is_in_the_file(tmp_path, clip, format_):
 
 
 @pytest.mark.parametrize("format_", FORMATS)
+async def test_a_clip_and_a_past_interval_decode_while_the_recording_goes_on(
+    tmp_path, clip, format_
+):
+    async with livetrio_server(tmp_path, server=recording_apps(format_)) as server:
+        async with publishing(clip, server.rtmp("x"), loop=True):
+            await eventually(lambda: files(server, FORMATS[format_], least=500_000), deadline=30)
+            listed = await run(find("curl"), "-s", server.api("/v1/recordings"))
+            (one,) = json.loads(listed)["recordings"]
+            interval = f"from={one['start'] + 1.5}&to={one['start'] + 3.5}"
+            got = tmp_path / "clip.mp4"
+            url = server.api(f"/v1/streams/live/x/clip?{interval}")
+            await run(find("curl"), "-sf", "-o", str(got), url)
+            assert await decoded(got) == pytest.approx(3.0, abs=0.1)
+            past = server.hls("x").replace(".m3u8", f"/timeshift.m3u8?{interval}")
+            said = await run(
+                find("ffmpeg"), "-v", "warning", "-xerror", "-i", past, "-f", "null", "-"
+            )
+            assert said == ""
+
+
+@pytest.mark.parametrize("format_", FORMATS)
 async def test_after_kill_9_in_the_middle_the_file_plays_and_is_known_again(
     tmp_path, clip, format_
 ):

@@ -110,6 +110,7 @@ class RecordingsApi:
             (word,) = await body_fields("format")
         for format_ in FORMATS:
             if format_ == word:
+                await self._context.registry.wanted(StreamKey(app, name))  # made on demand?
                 self._recordings.start(StreamKey(app, name), format_)
                 return json_answer({"app": app, "name": name, "format": format_}, 201)
         raise BadRequest(f"format is none of {', '.join(FORMATS)}")

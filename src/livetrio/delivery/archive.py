@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from livetrio.delivery import vod_hls
+from livetrio.delivery.clip import ClipWriter
 from livetrio.delivery.recording import Recording
 from livetrio.delivery.recordings import Recordings
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.registry import Registry
 from livetrio.media.vod.library import Library
 from livetrio.packet import US_PER_SECOND, Kind, Packet, StreamKey, Track
-from livetrio.wire.fmp4 import fragment, in_mp4, initialization
 from livetrio.wire.m3u8 import MediaPlaylist, PlaylistSegment, render
+from livetrio.wire.title import alike
 
 __all__ = ["Archive", "Clip"]
 
@@ -39,10 +40,18 @@ class _Stretch:
 
     start: float
     """Unix time of its time 0, seconds."""
-    tracks: Sequence[Track]
+    tracks: Sequence[Sequence[Track]]
+    """Of each part of a file (`Cut.span`) its tracks."""
     recording: Recording | None = None
     cuts: Sequence[tuple[int, vod_hls.Cut]] = ()
     packets: Sequence[Packet] = ()
+
+    @property
+    def used(self) -> list[Sequence[Track]]:
+        """The configurations of what was found."""
+        if self.recording is None:
+            return list(self.tracks)
+        return [self.tracks[span] for span in sorted({cut.span for _, cut in self.cuts})]
 
 
 @dataclass(slots=True)
@@ -80,32 +89,38 @@ class Archive:
         stretches: list[_Stretch] = []
         for recording in self._covering(key, start, end):
             stretch = await self._of_file(recording, start, end, segment)
-            same = not stretches or _alike(stretches[0].tracks, stretch.tracks)
-            if stretch.cuts and same:  # one MP4 has one configuration
+            if stretch.cuts:
                 stretches.append(stretch)
         if stretches:
             first = stretches[0]
             return Clip(first.start + first.cuts[0][1].start / US_PER_SECOND, stretches)
         remembered = self._of_memory(key, start, end)
-        if remembered is None:
+        if not remembered:
             raise Refused(RefusalCode.NOT_FOUND, "nothing of this interval is there")
-        return Clip(remembered.start, [remembered])
+        first_frame = remembered[0].packets[0].dts
+        return Clip(remembered[0].start + first_frame / US_PER_SECOND, remembered)
 
     async def mp4(self, clip: Clip) -> AsyncGenerator[bytes, None]:
-        """A clip as fragmented MP4, piece by piece; its time begins at 0."""
-        tracks = [track for track in clip.stretches[0].tracks if in_mp4(track.codec)]
-        yield initialization(tracks)
-        number = 0
+        """A clip as fragmented MP4, piece by piece; its time begins at 0.
+
+        Raises:
+            Refused: UNAVAILABLE, MP4 knows none of the codecs.
+        """
+        writer = ClipWriter(tracks for stretch in clip.stretches for tracks in stretch.used)
+        if writer.is_empty:
+            raise Refused(RefusalCode.UNAVAILABLE, "the codecs of this stream have no place in MP4")
+        yield writer.header()
         for stretch in clip.stretches:
             origin = round((clip.start - stretch.start) * US_PER_SECOND)
             if stretch.recording is None:
+                (tracks,) = stretch.tracks
                 samples = [vod_hls.samples_of(stretch.packets, track, None) for track in tracks]
-                yield fragment(number + 1, tracks, samples, origin=stretch.packets[0].dts)
+                yield writer.piece(tracks, samples, origin)
                 continue
             async with self._library.open_path(*self._place(stretch.recording)) as opened:
                 for _, cut in stretch.cuts:
-                    yield await vod_hls.segment(opened, number, cut, origin=origin)
-                    number += 1
+                    if writer.takes(stretch.tracks[cut.span]):
+                        yield writer.piece(*await vod_hls.read_cut(opened, cut), origin)
 
     async def playlist(self, key: StreamKey, start: float, end: float, query: str) -> str:
         """A playlist of an interval; its files are for `file`.
@@ -119,11 +134,13 @@ class Archive:
             if stretch.recording is None:
                 raise Refused(RefusalCode.NOT_FOUND, "this interval was not recorded")
             base = f"timeshift/{stretch.recording.id}."
-            for place, (number, cut) in enumerate(stretch.cuts):
+            span = -1
+            for number, cut in stretch.cuts:
                 began = stretch.start + cut.start / US_PER_SECOND
                 row = PlaylistSegment(f"{base}{number}.m4s{query}", cut.duration, began)
-                row.map_uri = f"{base}init.mp4{query}"
-                row.discontinuity = bool(rows) and not place
+                row.map_uri = f"{base}{vod_hls.header_name(cut.span)}{query}"
+                row.discontinuity = bool(rows) and cut.span != span
+                span = cut.span
                 rows.append(row)
         longest = max(row.duration or 0 for row in rows)
         about = MediaPlaylist(target=longest, sequence=0, segments=rows, ended=True, kind="VOD")
@@ -138,14 +155,14 @@ class Archive:
         id_, _, rest = name.partition(".")
         recording = self._recordings.find(id_)
         stem, _, ending = rest.partition(".")
-        is_header = rest == "init.mp4"
+        header = vod_hls.header_number(rest)
         is_number = stem.isascii() and stem.isdecimal() and len(stem) < 9 and ending == "m4s"
         ours = recording is not None and (recording.app, recording.name) == key
-        if recording is None or not ours or not (is_header or is_number):
+        if recording is None or not ours or (header is None and not is_number):
             raise Refused(RefusalCode.NOT_FOUND, "there is no such segment")
         async with self._library.open_path(*self._place(recording)) as opened:
-            if is_header:
-                return vod_hls.header(opened)
+            if header is not None:
+                return vod_hls.header(opened, header)
             every, number = vod_hls.cuts(opened, _SEGMENT), int(stem)
             if number >= len(every):
                 raise Refused(RefusalCode.NOT_FOUND, "there is no such segment")
@@ -153,15 +170,10 @@ class Archive:
 
     def _covering(self, key: StreamKey, start: float, end: float) -> list[Recording]:
         found = []
-        refused = False
         for recording in self._recordings.every(key):
             late = 0.0 if recording.finished else _LATE
             if recording.start < end and recording.start + recording.duration + late > start:
-                refused = refused or recording.format == "ts"
-                if recording.format != "ts":
-                    found.append(recording)
-        if refused and not found:
-            raise Refused(RefusalCode.UNAVAILABLE, "recorded as MPEG-TS, which is not cut here")
+                found.append(recording)
         return found
 
     def _place(self, recording: Recording) -> tuple[Path, str]:
@@ -178,32 +190,45 @@ class Archive:
             last = round((end - recording.start) * US_PER_SECOND)
             chosen = vod_hls.segments_between(every, first, last)
             cuts = [(number, every[number]) for number in chosen]
-            return _Stretch(recording.start, opened.title.tracks, recording, cuts)
+            spans = [span.tracks for span in opened.title.spans]
+            return _Stretch(recording.start, spans, recording, cuts)
 
-    def _of_memory(self, key: StreamKey, start: float, end: float) -> _Stretch | None:
-        """What the ring of a live stream still has."""
+    def _of_memory(self, key: StreamKey, start: float, end: float) -> list[_Stretch]:
+        """What the ring of a live stream still has: a stretch for each configuration."""
         stream = self._registry.streams.get(key)
         newest = stream.newest_dts if stream is not None else None
         if stream is None or newest is None:
-            return None
+            return []
         zero = time.time() - newest / US_PER_SECOND  # Unix time of the stream's time 0
-        tracks = [t for t in stream.tracks if t.kind is not Kind.DATA and not t.id]
-        tracks.sort(key=lambda track: track.kind is not Kind.VIDEO)
         packets = [
             p
             for p in stream.ring.read(stream.ring.tail)
-            if not p.config and p.track in tracks and zero + p.dts / US_PER_SECOND < end
+            if not p.config
+            and p.track.kind is not Kind.DATA
+            and not p.track.id
+            and zero + p.dts / US_PER_SECOND < end
         ]
-        lead = tracks[0].kind if tracks else None
+        has_video = any(packet.track.kind is Kind.VIDEO for packet in packets)
+        lead = Kind.VIDEO if has_video else Kind.AUDIO
         keys = [n for n, packet in enumerate(packets) if packet.key and packet.track.kind is lead]
         early = [n for n in keys if zero + packets[n].dts / US_PER_SECOND <= start]
         chosen = packets[early[-1] if early else keys[0] :] if keys else []
         if not chosen or zero + chosen[-1].dts / US_PER_SECOND < start:
-            return None
-        began = zero + chosen[0].dts / US_PER_SECOND
-        return _Stretch(began, tracks, packets=chosen)
+            return []
+        return [_Stretch(zero, [tracks], packets=run) for tracks, run in _runs(chosen, lead)]
 
 
-def _alike(one: Sequence[Track], other: Sequence[Track]) -> bool:
-    about = [[(track.codec, track.config) for track in tracks] for tracks in (one, other)]
-    return about[0] == about[1]
+def _runs(packets: Sequence[Packet], lead: Kind) -> list[tuple[list[Track], list[Packet]]]:
+    """Packets, divided at the key frames behind which something is configured otherwise."""
+    newest: dict[Kind, Track] = {}
+    for packet in packets:
+        newest.setdefault(packet.track.kind, packet.track)
+    runs: list[tuple[list[Track], list[Packet]]] = []
+    for packet in packets:
+        newest[packet.track.kind] = packet.track
+        if packet.key and packet.track.kind is lead:
+            tracks = sorted(newest.values(), key=lambda track: track.kind is not Kind.VIDEO)
+            if not runs or not alike(runs[-1][0], tracks):
+                runs.append((tracks, []))
+        runs[-1][1].append(packet)
+    return runs

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from livetrio.delivery.archive import Archive
+from livetrio.delivery.hls_sessions import HlsSessions
+from livetrio.delivery.vod_hls import header_number
 from livetrio.errors import RefusalCode, Refused
 from livetrio.net.exchange import Exchange
 from livetrio.net.http import Route
@@ -35,9 +37,10 @@ class PlayGate(Protocol):
 class Timeshift:
     """The routes, made by the composition root; they come before those of HLS."""
 
-    def __init__(self, archive: Archive, gate: PlayGate) -> None:
+    def __init__(self, archive: Archive, gate: PlayGate, sessions: HlsSessions) -> None:
         self._archive = archive
         self._gate = gate
+        self._sessions = sessions
 
     def routes(self) -> list[Route]:
         """The playlist, and the files it names."""
@@ -52,16 +55,20 @@ class Timeshift:
         key = await self._asked(exchange, exchange.request.path, _PLAYLIST)
         rest = {name: value for name, value in query.items() if name not in {"from", "to"}}
         text = await self._archive.playlist(key, start, end, f"?{urlencode(rest)}" if rest else "")
+        session = self._sessions.asked(key, exchange)
         headers = [("Cache-Control", "no-cache")]
         exchange.reply(200, text.encode(), content_type="application/x-mpegURL", headers=headers)
+        session.sent += len(text)
 
     async def _file(self, exchange: Exchange) -> None:
         folder, _, name = exchange.request.path.rpartition("/")
         key = await self._asked(exchange, folder, _FOLDER)
         data = await self._archive.file(key, name)
+        session = self._sessions.asked(key, exchange)
         type_ = "video/mp4" if name.endswith(".mp4") else "video/iso.segment"
         headers = [("Cache-Control", "public, max-age=3600, immutable")]
         exchange.reply(200, data, content_type=type_, headers=headers)
+        session.sent += len(data)
 
     async def _asked(self, exchange: Exchange, path: str, suffix: str) -> StreamKey:
         app, name = stream_path(path, suffix)
@@ -92,4 +99,5 @@ def moment(text: str, name: str) -> float:
 
 def _is_file(path: str) -> bool:
     folder, _, file = path.rpartition("/")
-    return folder.endswith(_FOLDER) and file.endswith((".m4s", ".init.mp4"))
+    is_ours = file.endswith(".m4s") or header_number(file.partition(".")[2]) is not None
+    return folder.endswith(_FOLDER) and is_ours

@@ -8,6 +8,7 @@ segment, and would have to be made from the beginning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -18,13 +19,26 @@ from livetrio.packet import US_PER_MS, US_PER_SECOND, Kind, Packet, Track
 from livetrio.wire.fmp4 import fragment, in_mp4, initialization
 from livetrio.wire.m3u8 import MediaPlaylist, PlaylistSegment, render
 from livetrio.wire.segment import Sample
+from livetrio.wire.title import alike
 
-__all__ = ["Cut", "cuts", "header", "playlist", "samples_of", "segment", "segments_between"]
+__all__ = [
+    "Cut",
+    "cuts",
+    "header",
+    "header_name",
+    "header_number",
+    "playlist",
+    "read_cut",
+    "samples_of",
+    "segment",
+    "segments_between",
+]
 
 _TARGET: Final = 6 * US_PER_SECOND
 """As Apple recommends."""
 _MAX_SEGMENT: Final = 64 << 20
 """Bytes: with key frames further apart than this file can be played, but not by HLS."""
+_HEADER: Final = re.compile(r"init([1-9][0-9]{0,3})?\.mp4")
 _USUAL: Final = 20 * US_PER_MS
 """Duration of a frame without a neighbour."""
 
@@ -38,20 +52,26 @@ class Cut(NamedTuple):
     """And of the point behind it."""
     start: int
     duration: int
+    span: int = 0
+    """Number of the part of the file that it lies in: which initialization segment it needs."""
 
 
 def cuts(opened: OpenTitle, target: int = _TARGET) -> list[Cut]:
-    """All segments of a file, cut at the first point after `target` microseconds."""
+    """All segments of a file, cut at the first point after `target` microseconds, and where the
+    configuration changes."""
     title = opened.title
     points = title.points
+    borders = [*(span.first for span in title.spans[1:]), len(points)]
     found: list[Cut] = []
-    first = 0
+    first = span = 0
     for number in range(1, len(points)):
-        if points[number] - points[first] >= target:
-            found.append(Cut(first, number, points[first], points[number] - points[first]))
-            first = number
+        changes = number == borders[span]
+        if changes or points[number] - points[first] >= target:
+            lasts = points[number] - points[first]
+            found.append(Cut(first, number, points[first], lasts, span))
+            first, span = number, span + changes
     rest = max(title.duration - points[first], US_PER_MS)
-    return [*found, Cut(first, len(points), points[first], rest)]
+    return [*found, Cut(first, len(points), points[first], rest, span)]
 
 
 def segments_between(every: Sequence[Cut], start: int, end: int) -> range:
@@ -77,7 +97,8 @@ def playlist(every: Sequence[Cut], base: str, version: str, query: str = "") -> 
         PlaylistSegment(
             f"{base}{version}-{number}.m4s{query}",
             cut.duration,
-            map_uri=f"{base}{version}-init.mp4{query}",
+            discontinuity=number > 0 and cut.span != every[number - 1].span,
+            map_uri=f"{base}{version}-{header_name(cut.span)}{query}",
         )
         for number, cut in enumerate(every)
     ]
@@ -86,49 +107,73 @@ def playlist(every: Sequence[Cut], base: str, version: str, query: str = "") -> 
     return render(about)
 
 
-def header(opened: OpenTitle) -> bytes:
-    """The initialization segment.
+def header_name(span: int) -> str:
+    """What the file name of an initialization segment ends with."""
+    return f"init{span or ''}.mp4"
+
+
+def header_number(name: str) -> int | None:
+    """The reverse; None for other files."""
+    found = _HEADER.fullmatch(name)
+    return None if found is None else int(found[1] or 0)
+
+
+def header(opened: OpenTitle, span: int = 0) -> bytes:
+    """The initialization segment of a part of a file.
 
     Raises:
-        Refused: UNAVAILABLE, MP4 knows none of the codecs.
+        Refused: UNAVAILABLE, MP4 knows none of the codecs; NOT_FOUND, there is no such part.
     """
-    return initialization(_carried(opened))
+    if span >= len(opened.title.spans):
+        raise Refused(RefusalCode.NOT_FOUND, "there is no such segment")
+    return initialization(_carried(opened, span))
 
 
-async def segment(opened: OpenTitle, number: int, cut: Cut, *, origin: int = 0) -> bytes:
+async def segment(opened: OpenTitle, number: int, cut: Cut) -> bytes:
     """One segment.
 
     Args:
         number: of the fragment, from 0.
         cut: which.
-        origin: microseconds of the file that become time 0.
 
     Raises:
         Refused: UNAVAILABLE, as `header`; also a segment that is too big.
     """
-    tracks = _carried(opened)
+    tracks, samples = await read_cut(opened, cut)
+    return fragment(number + 1, tracks, samples)
+
+
+async def read_cut(opened: OpenTitle, cut: Cut) -> tuple[list[Track], list[list[Sample]]]:
+    """What a segment is made of: its tracks, and the samples of each.
+
+    Raises:
+        Refused: as `segment`.
+    """
+    tracks = _carried(opened, cut.span)
     packets = await opened.read_all(cut.first, cut.stop, _MAX_SEGMENT)
     if packets is None:
         raise Refused(RefusalCode.UNAVAILABLE, "key frames are too far apart for HLS")
     end = cut.start + cut.duration
-    samples = [samples_of(packets, track, end) for track in tracks]
-    return fragment(number + 1, tracks, samples, origin=origin)
+    return tracks, [samples_of(packets, track, end) for track in tracks]
 
 
-def _carried(opened: OpenTitle) -> list[Track]:
-    tracks = [track for track in opened.title.tracks if in_mp4(track.codec)]
+def _carried(opened: OpenTitle, span: int) -> list[Track]:
+    tracks = [track for track in opened.title.spans[span].tracks if in_mp4(track.codec)]
     if not tracks:
         raise Refused(RefusalCode.UNAVAILABLE, "the codecs of this file have no place in MP4")
     return tracks
 
 
 def samples_of(packets: Sequence[Packet], track: Track, end: int | None) -> list[Sample]:
-    """The samples of a track among some packets.
+    """The samples of a track among some packets; not those in another configuration.
 
     A frame lasts until the next; the last picture until the end of the segment (microseconds;
     None where it is not known), the last sound as long as the one before.
     """
-    own = [p for p in packets if p.track.kind is track.kind and not p.config]
+    fitting: dict[Track, bool] = {}
+    for each in {p.track for p in packets}:
+        fitting[each] = each.kind is track.kind and alike([each], [track])
+    own = [p for p in packets if fitting[p.track] and not p.config]
     samples = [
         Sample(one.dts, one.pts, max(after.dts - one.dts, 0), one.key, one.data)
         for one, after in pairwise(own)

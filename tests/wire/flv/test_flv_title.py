@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.media import sample_packets
+from kit.media import aac_track, avc_track, sample_packets
 from kit.mp4 import Memory
 
+from livetrio.delivery.record_formats import make_tape
 from livetrio.errors import RemoteProtocolError
 from livetrio.packet import Codec, Kind, Packet, Track
 from livetrio.wire import amf0
@@ -221,3 +222,126 @@ def test_whatever_is_changed_in_a_file_nothing_but_a_refusal_comes_of_it(data):
         broken[at] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]))
     with contextlib.suppress(RemoteProtocolError):
         played(bytes(broken[: data.draw(st.integers(0, len(good)))]))
+
+
+def changed(repeats: bool = False) -> list[Packet]:
+    """Another picture size from 2 s on, other sound from 2.5 s on."""
+    big, mono = avc_track(128, 96), aac_track(channels=1)
+    found = [*CONFIGS]
+    for packet in FRAMES:
+        is_video = packet.track.kind is Kind.VIDEO
+        new = big if is_video else mono
+        if packet.dts >= (2_000_000 if is_video else 2_500_000):
+            if not any(p.track is new for p in found):
+                found.append(Packet(new, packet.dts, packet.dts, new.config, config=True))
+            packet = replace(packet, track=new)
+        elif repeats and packet.key and is_video:
+            found += [replace(p, dts=packet.dts, pts=packet.dts) for p in CONFIGS]
+        found.append(packet)
+    return found
+
+
+def written(packets) -> bytes:
+    """As our recorder writes it."""
+    tape = make_tape("flv")
+    tape.feed(packets[:2])
+    pieces = tape.feed(packets[2:])
+    flv = tape.open(pieces[0])
+    data = bytearray(flv.head + b"".join(flv.add(piece) for piece in pieces))
+    for offset, patch in flv.patches(4 * SECOND, len(data)):
+        data[offset : offset + len(patch)] = patch
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        file(changed()),
+        file(changed(), about=indexed),
+        file(changed(repeats=True)),
+        file(changed(repeats=True), about=indexed),
+        written(changed()),
+    ],
+    ids=["looked through", "indexed", "repeated", "repeated and indexed", "our own"],
+)
+def test_a_new_configuration_in_the_middle_is_another_part(data):
+    title = read_flv(Memory(data))
+    pictures = [(span.first, span.tracks[0].width) for span in title.spans]
+    assert pictures[:2] == [(0, 64), (2, 128)]
+    assert title.tracks is title.spans[0].tracks
+    assert title.tracks[1].channels == 2
+    # found where the sequence header is not before a key frame too, if somebody has looked
+    assert len(title.spans) in (2, 3)
+    found = [p for p in played(data, 2) if not p.config and p.track.kind is Kind.VIDEO]
+    assert {p.track.width for p in found} == {128}
+    first = next(p for p in played(data, 3) if p.track.kind is Kind.AUDIO)
+    assert first.track.channels == (1 if len(title.spans) == 3 else 2)
+    whole = [p for p in played(data) if p.config]
+    assert [p.track.kind for p in whole] == [Kind.VIDEO, Kind.AUDIO]
+
+
+def test_our_own_index_tells_of_changes_and_little_is_read():
+    data = written(changed())
+    source = Memory(data)
+    title = read_flv(source)
+    assert [span.first for span in title.spans] == [0, 2, 3]
+    assert source.bytes_read < 80_000  # most of it the index
+    same = Memory(written([*CONFIGS, *FRAMES]))
+    assert len(read_flv(same).spans) == 1
+
+
+@pytest.mark.parametrize("said", [[1e12], [0.0], [50.0], "none"])
+def test_places_of_changes_that_lie_are_not_believed(said):
+    lie = {"sequenceheaders": {"times": [0.0], "filepositions": said}}
+    data = file(changed(), about=lambda places: indexed(places) | lie)
+    assert [span.first for span in read_flv(Memory(data)).spans] == [0, 2]
+
+
+def test_picture_and_sound_that_change_at_once_make_one_part():
+    big, mono = avc_track(128, 96), aac_track(channels=1)
+    packets = [*CONFIGS, *(p for p in FRAMES if p.dts < 2 * SECOND)]
+    packets += [Packet(t, 2 * SECOND, 2 * SECOND, t.config, config=True) for t in (big, mono)]
+    for packet in FRAMES[len(packets) - 4 :]:
+        packets.append(replace(packet, track=big if packet.track.kind is Kind.VIDEO else mono))
+    spans = read_flv(Memory(file(packets))).spans
+    assert [span.first for span in spans] == [0, 2]
+    assert [(track.width, track.channels) for track in spans[1].tracks] == [(128, 0), (0, 1)]
+
+
+def test_a_change_behind_the_last_key_frame_is_found_while_playing():
+    late = Packet(big := avc_track(128, 96), 3_900_000, 3_900_000, big.config, config=True)
+    data = file([*CONFIGS, *FRAMES, late])
+    assert len(read_flv(Memory(data)).spans) == 1
+    assert played(data)[-1].track.width == 128
+
+
+def test_a_change_among_the_first_tags_is_no_beginning():
+    big = avc_track(128, 96)
+    packets = [CONFIGS[0], VIDEO[1], Packet(big, 0, 0, big.config, config=True)]
+    packets += [replace(p, track=big) for p in VIDEO[2:]]
+    data = file(packets, video=True, audio=True)
+    title = read_flv(Memory(data))
+    assert [(span.first, span.tracks[0].width) for span in title.spans] == [(0, 64), (1, 128)]
+    assert {p.track.width for p in played(data, 1)} == {128}
+
+
+def test_metadata_before_a_key_frame_hides_no_change_and_further_tracks_change_nothing():
+    packets = changed()
+    second = replace(avc_track(32, 32), id=1)
+    place = next(n for n, p in enumerate(packets) if p.config and p.track.width == 128)
+    note = script(amf0.encode("onCuePoint", 1.0))
+    packets[place + 1 : place + 1] = [note, note]
+    early = next(n for n, p in enumerate(packets) if p.dts == SECOND and p.key)
+    packets[early:early] = [note] * 5
+    data = file(packets, about=indexed)
+    assert [span.first for span in read_flv(Memory(data)).spans] == [0, 2]
+    plain = file([*CONFIGS, *FRAMES[:90]])
+    more = tag(Packet(second, SECOND, SECOND, second.config, config=True), multitrack=True)
+    rest = b"".join(map(tag, [p for p in FRAMES[90:] if p.dts > 2 * SECOND]))
+    assert len(read_flv(Memory(plain + more + rest)).spans) == 1
+
+
+@pytest.mark.parametrize("said", [1e305, float("inf"), -1.0])
+def test_a_duration_that_cannot_be_is_not_believed(said):
+    data = file([*CONFIGS, *FRAMES], about=lambda places: indexed(places) | {"duration": said})
+    assert read_flv(Memory(data)).duration == pytest.approx(4 * SECOND, abs=50_000)

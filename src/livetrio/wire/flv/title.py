@@ -6,8 +6,8 @@ seconds and `filepositions`.
 
 from __future__ import annotations
 
-import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -18,7 +18,8 @@ from livetrio.wire.amf import Value
 from livetrio.wire.flv.demux import Demuxer
 from livetrio.wire.flv.mux import HEADER_SIZE
 from livetrio.wire.flv.words import AUDIO, AVC_FRAME, EX_VIDEO, SCRIPT, VIDEO, FrameType
-from livetrio.wire.title import Source
+from livetrio.wire.title import Source, Span
+from livetrio.wire.tracks import MAX_RECORD
 
 __all__ = ["FlvTitle", "read_flv"]
 
@@ -36,6 +37,13 @@ _APART: Final = US_PER_SECOND
 """Points of sound alone are no closer together."""
 _WRONG: Final = US_PER_SECOND
 """How wrong the times of an index may be; some writers round them to seconds."""
+_MAX_CHANGES: Final = 1_000
+"""Sequence headers in the middle of a file that are looked at."""
+_STEPS_BACK: Final = 4
+"""Tags before a key frame: both sequence headers, metadata, and one more."""
+_LARGEST: Final = 1e12
+"""Seconds, or bytes: more is a lie, and no offset for a system call."""
+_KINDS: Final = {VIDEO: Kind.VIDEO, AUDIO: Kind.AUDIO}
 _SEQUENCE_HEADER_AT: Final = HEADER_SIZE + 1
 _PEEK: Final = HEADER_SIZE + 2
 
@@ -54,39 +62,66 @@ class _Tag(NamedTuple):
     is_config: bool
 
 
+class _Config(NamedTuple):
+    """A sequence header."""
+
+    place: int
+    """Of its tag."""
+    kind: int
+    body: bytes
+
+
 class FlvTitle:
     """See wire/title.py; made by `read_flv`."""
 
     def __init__(
         self,
-        demuxed: Demuxer,
-        configs: Sequence[tuple[int, bytes]],
+        demuxer: Demuxer,
+        configs: Sequence[_Config],
+        changes: Sequence[_Config],
         zero: int,
         index: Sequence[tuple[int, int]],
         duration: int,
     ) -> None:
         """
         Args:
-            demuxed: what has read the beginning.
-            configs: the sequence headers found there: tag type and body.
+            demuxer: what has read the beginning.
+            configs: the sequence headers found there.
+            changes: those further on.
             zero: time of the first frame, microseconds.
             index: of each point, time and place in the file.
             duration: microseconds.
         """
-        tracks = demuxed.tracks
-        kinds = (Kind.VIDEO, Kind.AUDIO)
-        self.tracks: Sequence[Track] = [tracks[kind, 0] for kind in kinds if (kind, 0) in tracks]
         self.points: Sequence[int] = array("q", [max(time - zero, 0) for time, _ in index])
         self.duration = duration
         self._places = array("q", [place for _, place in index])
-        self._configs = configs
+        self._configs = [(0, config) for config in configs]  # from which point on
         self._zero = zero
+        self.spans = [Span(0, _tracks(demuxer))]
+        for change in changes:
+            self._change(demuxer, change)
+        self.tracks = self.spans[0].tracks
+
+    def _change(self, demuxer: Demuxer, change: _Config) -> None:
+        """A sequence header in the middle: mostly the same once more."""
+        if not demuxer.feed(change.kind, 0, change.body):
+            return
+        point = bisect_right(self._places, change.place)
+        if point == len(self._places):
+            return  # what is behind the last key frame is found while playing
+        self._configs.append((point, change))
+        tracks = _tracks(demuxer)
+        if point == self.spans[-1].first:
+            self.spans[-1] = Span(point, tracks)
+        else:
+            self.spans.append(Span(point, tracks))
 
     def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet]:
         """See `Title.packets`; where the configuration changes, the new one is among them."""
         demuxer = Demuxer()
-        for kind, body in self._configs:
-            demuxer.feed(kind, 0, body)
+        for point, config in self._configs:
+            if point <= first:
+                demuxer.feed(config.kind, 0, config.body)
         place = self._places[first]
         end = self._places[stop] if stop < len(self.points) else source.size
         block, begin = b"", place
@@ -122,7 +157,8 @@ def read_flv(source: Source) -> FlvTitle:
     begin = place + 4
     demuxer = Demuxer()
     about: dict[str, Value] = {}
-    configs: list[tuple[int, bytes]] = []
+    configs: list[_Config] = []
+    early: list[int] = []
     zero: int | None = None
     wanted = {kind for kind, bit in ((Kind.VIDEO, 1), (Kind.AUDIO, 4)) if head[4] & bit}
     place = begin
@@ -130,13 +166,16 @@ def read_flv(source: Source) -> FlvTitle:
         tag = _read_tag(source, place)
         if tag is None:
             break
-        body = source.read(tag.start, tag.end - 4 - tag.start)
+        body = _body(source, tag)
+        known = {kind for kind, _ in demuxer.tracks}
         if tag.kind == SCRIPT:
             about = about or _metadata(body)
+        elif zero is not None and tag.is_config and _KINDS[tag.kind] in known:
+            early.append(place)  # a change, not the beginning
         else:
             demuxer.feed(tag.kind, 0, body)
             if tag.is_config:
-                configs.append((tag.kind, body))
+                configs.append(_Config(place, tag.kind, body))
             elif zero is None:
                 zero = tag.time
         place = tag.end
@@ -147,11 +186,17 @@ def read_flv(source: Source) -> FlvTitle:
     lead = VIDEO if (Kind.VIDEO, 0) in demuxer.tracks else AUDIO
     index, last = _given(source, about, zero, lead), 0
     if index is None:
-        index, last = _looked_through(source, begin, lead)
+        index, found, last = _looked_through(source, begin, lead)
+    else:
+        given = _given_changes(source, about)
+        found = [*early, *_changes_before(source, index)] if given is None else given
     if not index:
         raise RemoteProtocolError("FLV: no key frame")
     duration = max(_end(source, about, zero, last), index[-1][0] - zero)
-    return FlvTitle(demuxer, configs, zero, index, duration)
+    places = sorted(set(found) - {config.place for config in configs})[:_MAX_CHANGES]
+    tags = [(place, tag) for place in places if (tag := _read_tag(source, place)) is not None]
+    changes = [_Config(place, tag.kind, _body(source, tag)) for place, tag in tags]
+    return FlvTitle(demuxer, configs, changes, zero, index, duration)
 
 
 def _given(
@@ -175,21 +220,56 @@ def _given(
     return found or None
 
 
-def _looked_through(source: Source, place: int, lead: int) -> tuple[list[tuple[int, int]], int]:
-    """The same by reading every tag's header; and the time of the last one."""
+def _given_changes(source: Source, about: dict[str, Value]) -> list[int] | None:
+    """Where our own recordings say that sequence headers stand; None in others."""
+    given = about.get("sequenceheaders")
+    if not isinstance(given, dict):
+        return None
+    said = given.get("filepositions")
+    places = [int(place) for place in _numbers(said)]
+    tags = [_read_tag(source, place) for place in places[:_MAX_CHANGES]]
+    is_whole = isinstance(said, list) and len(said) == len(places)
+    sound = is_whole and all(tag is not None and tag.is_config for tag in tags)
+    return places if sound else None
+
+
+def _changes_before(source: Source, index: Sequence[tuple[int, int]]) -> list[int]:
+    """Sequence headers right before key frames, where all muxers put them: found by stepping
+    back, so that of files with an index little is read. The first key frame's are known."""
+    found = []
+    for _, place in index[1:]:
+        before = place
+        for _ in range(_STEPS_BACK):
+            size = int.from_bytes(source.read(max(before - 4, 0), 4), "big")
+            before -= size + 4
+            tag = _read_tag(source, before) if 0 < size < MAX_RECORD and before > 0 else None
+            if tag is None or not (tag.is_config or tag.kind == SCRIPT):
+                break
+            if tag.is_config:
+                found.append(before)
+    return found
+
+
+def _looked_through(
+    source: Source, place: int, lead: int
+) -> tuple[list[tuple[int, int]], list[int], int]:
+    """The same by reading every tag's header; the places of sequence headers; the last time."""
     found: list[tuple[int, int]] = []
+    changes: list[int] = []
     last = 0
     for _ in range(_MAX_TAGS):
         tag = _read_tag(source, place)
         if tag is None:
             break
+        if tag.is_config and len(changes) < _MAX_CHANGES:
+            changes.append(place)
         if tag.kind == lead and tag.is_key and not tag.is_config:
             apart = _APART if lead == AUDIO else 1
             if not found or tag.time - found[-1][0] >= apart:
                 found.append((tag.time, place))
         last = max(last, tag.time)
         place = tag.end
-    return found, last
+    return found, changes, last
 
 
 def _end(source: Source, about: dict[str, Value], zero: int, last: int) -> int:
@@ -202,6 +282,16 @@ def _end(source: Source, about: dict[str, Value], zero: int, last: int) -> int:
         tag = _read_tag(source, source.size - 4 - size) if size < source.size - 4 else None
         last = tag.time if tag is not None else 0
     return max(last - zero, 0)
+
+
+def _tracks(demuxer: Demuxer) -> list[Track]:
+    """The first of each kind, video first."""
+    kinds = (Kind.VIDEO, Kind.AUDIO)
+    return [demuxer.tracks[kind, 0] for kind in kinds if (kind, 0) in demuxer.tracks]
+
+
+def _body(source: Source, tag: _Tag) -> bytes:
+    return source.read(tag.start, tag.end - 4 - tag.start)
 
 
 def _read_tag(source: Source, place: int) -> _Tag | None:
@@ -242,10 +332,10 @@ def _metadata(body: bytes) -> dict[str, Value]:
 
 
 def _numbers(values: Value) -> list[float]:
-    """Finite numbers from 0 on, up to the first of a list that is none."""
+    """Numbers that can be times or places, up to the first of a list that is none."""
     found: list[float] = []
     for value in values if isinstance(values, list) else ():
-        if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        if not isinstance(value, int | float) or not 0 <= value < _LARGEST:
             break
         found.append(float(value))
     return found

@@ -18,6 +18,7 @@ from livetrio.wire.segment import Sample
 __all__ = ["fragment", "ticks"]
 
 _BASE_IS_MOOF: Final = 0x020000
+_DESCRIPTION: Final = 0x000002
 _VIDEO_RUN: Final = 0x000F01
 """Data offset; of each sample: duration, size, flags, composition offset."""
 _AUDIO_RUN: Final = 0x000301
@@ -43,6 +44,7 @@ def fragment(
     samples: Sequence[Sequence[Sample]],
     *,
     origin: int = 0,
+    configurations: Sequence[int] = (),
 ) -> bytes:
     """moof and mdat.
 
@@ -51,6 +53,8 @@ def fragment(
         tracks: as given to `initialization`; a track without samples is left out.
         samples: of each track, in decoding order. Times before 0 are taken for 0.
         origin: microseconds that become time 0 of the file.
+        configurations: of each track, which of those in `initialization` its samples have, from
+            0 on; by default the first.
     """
     runs = [
         (number_of, track, run)
@@ -58,7 +62,11 @@ def fragment(
         if run
     ]
     sequence = full_box(b"mfhd", 0, 0, number.to_bytes(4, "big"))
-    heads = [_track_head(number_of, track, run, origin) for number_of, track, run in runs]
+    chosen = dict(enumerate(configurations, 1))
+    heads = [
+        _track_head(number_of, track, run, origin, chosen.get(number_of, 0))
+        for number_of, track, run in runs
+    ]
     tables = [_table(track, run) for _, track, run in runs]
     sizes = [
         8 + len(head) + _TRUN_HEADER + len(table) for head, table in zip(heads, tables, strict=True)
@@ -75,8 +83,13 @@ def fragment(
     return box(b"moof", sequence, *boxes) + data
 
 
-def _track_head(number: int, track: Track, run: Sequence[Sample], origin: int) -> bytes:
-    header = full_box(b"tfhd", 0, _BASE_IS_MOOF, number.to_bytes(4, "big"))
+def _track_head(
+    number: int, track: Track, run: Sequence[Sample], origin: int, configuration: int
+) -> bytes:
+    flags, which = _BASE_IS_MOOF, b""
+    if configuration:
+        flags, which = flags | _DESCRIPTION, (configuration + 1).to_bytes(4, "big")
+    header = full_box(b"tfhd", 0, flags, number.to_bytes(4, "big"), which)
     scale = timescale(track)
     # Each is rounded by itself, so that fragments meet without a gap whatever the origin is.
     start = max(ticks(run[0].dts, scale) - ticks(origin, scale), 0)

@@ -43,11 +43,12 @@ def timescale(track: Track) -> int:
     return track.sample_rate or _AUDIO_SCALE
 
 
-def initialization(tracks: Sequence[Track]) -> bytes:
+def initialization(tracks: Sequence[Track], later: Sequence[Sequence[Track]] = ()) -> bytes:
     """ftyp and moov of a file whose samples come in fragments.
 
     Args:
         tracks: in this order they have the track ids 1, 2, ... that `fragment` uses.
+        later: of each, further configurations of its samples, of the same kind.
 
     Raises:
         LocalProtocolError: a codec that MP4 has no name for.
@@ -63,12 +64,16 @@ def initialization(tracks: Sequence[Track]) -> bytes:
         bytes(24),
         struct.pack(">I", len(tracks) + 1),
     )
-    boxes = [_track(number, track) for number, track in enumerate(tracks, 1)]
+    further = later or [()] * len(tracks)
+    boxes = [
+        _track(number, track, [track, *others])
+        for number, (track, others) in enumerate(zip(tracks, further, strict=True), 1)
+    ]
     extends = [_defaults(number, track) for number, track in enumerate(tracks, 1)]
     return box(b"ftyp", _BRANDS) + box(b"moov", movie_header, *boxes, box(b"mvex", *extends))
 
 
-def _track(number: int, track: Track) -> bytes:
+def _track(number: int, track: Track, configurations: Sequence[Track]) -> bytes:
     video = track.kind is Kind.VIDEO
     header = full_box(
         b"tkhd",
@@ -87,7 +92,8 @@ def _track(number: int, track: Track) -> bytes:
     media_information = (
         full_box(b"vmhd", 0, 1, bytes(8)) if video else full_box(b"smhd", 0, 0, bytes(4))
     )
-    description = full_box(b"stsd", 0, 0, b"\x00\x00\x00\x01", sample_entry(track))
+    count = len(configurations).to_bytes(4, "big")
+    description = full_box(b"stsd", 0, 0, count, *map(sample_entry, configurations))
     table = box(b"stbl", description, _EMPTY_TABLES)
     information = box(b"minf", media_information, _DATA_INFORMATION, table)
     return box(b"trak", header, box(b"mdia", media_header, handler_box, information))

@@ -14,7 +14,7 @@ from livetrio.wire.mp4.boxes import HEADER, read_header
 from livetrio.wire.mp4.fragment import TrackRun, read_moof
 from livetrio.wire.mp4.header import HeaderTrack
 from livetrio.wire.mp4.progressive import Frame, read_frames, thinned
-from livetrio.wire.title import Source
+from livetrio.wire.title import Source, Span
 
 __all__ = ["MAX_MOOF", "FragmentedTitle"]
 
@@ -30,6 +30,7 @@ class FragmentedTitle:
         self._defaults = {track.id: track.defaults for track in tracks}
         self._lead = tracks[0]
         self.tracks = [track.track for track in tracks]
+        self.spans = [Span(0, self.tracks)]
         self.points: Sequence[int] = array("q")
         self.duration = 0
         self._offsets = array("q")

@@ -11,7 +11,7 @@ from livetrio.errors import RemoteProtocolError
 from livetrio.packet import US_PER_SECOND, Packet, Track
 from livetrio.wire.mp4.header import HeaderTrack
 from livetrio.wire.mp4.tables import TableSample
-from livetrio.wire.title import Source
+from livetrio.wire.title import Source, Span
 
 __all__ = ["MAX_SLICE", "ProgressiveTitle", "read_frames", "thinned"]
 
@@ -41,6 +41,7 @@ class ProgressiveTitle:
         if not self._tracks:
             raise RemoteProtocolError("MP4: no samples")
         self.tracks = [track.track for track in self._tracks]
+        self.spans = [Span(0, self.tracks)]
         lead = self._tracks[0]
         # Times begin at 0 whatever the edits say, and no track's are moved against another's.
         self._zero = min(track.us(0) for track in self._tracks)
