@@ -2,6 +2,7 @@
 
 Each player has two connections, as a browser would use: one asks for the playlist that has the
 next part, the other for that part itself, before it exists. What all get alike is read once.
+They come from many addresses of the loopback network, by TLS if told so.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import resource
 import select
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ __all__ = ["HlsCrowd", "main"]
 
 JOINS_AT_ONCE = 32
 JOIN_DEADLINE = 90.0
+ADDRESSES = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +53,12 @@ class _Viewer:
 class HlsCrowd:
     """The players of one stream, and the epoll they share."""
 
-    def __init__(self, port: int, name: str) -> None:
+    def __init__(self, port: int, name: str, *, tls: bool) -> None:
         self._port, self._name = port, name
+        self._tls: ssl.SSLContext | None = None
+        if tls:
+            self._tls = ssl.create_default_context()
+            self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self._epoll = select.epoll()
         self._epoll.register(0, select.EPOLLIN)
         self._lines: dict[int, _Line] = {}
@@ -78,6 +85,8 @@ class HlsCrowd:
             line = self._lines.get(fd)
             if line is not None:
                 self._read(line)
+                while self._tls is not None and fd in self._lines and _pending(line):
+                    self._read(line)
             elif not fd:
                 asked = requests
         return not asked or listen(self.handle)
@@ -89,7 +98,7 @@ class HlsCrowd:
     def _read(self, line: _Line) -> None:
         try:
             count = line.socket.recv_into(self._buffer)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError as error:
             self._lose(line, str(error))
@@ -184,8 +193,11 @@ class HlsCrowd:
     def _join(self) -> None:
         viewer = _Viewer()
         for is_part in (False, True):
-            sock = socket.create_connection(("127.0.0.1", self._port), timeout=10)
+            source = f"127.0.0.{2 + len(self._viewers) % ADDRESSES}", 0
+            sock = socket.create_connection(("127.0.0.1", self._port), 10, source)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock)
             sock.setblocking(False)
             line = _Line(sock, viewer, is_part)
             viewer.lines.append(line)
@@ -225,11 +237,17 @@ class HlsCrowd:
         }
 
 
+def _pending(line: _Line) -> int:
+    """Bytes that are decrypted already, of which epoll knows nothing."""
+    assert isinstance(line.socket, ssl.SSLSocket)
+    return line.socket.pending()
+
+
 def main() -> None:
-    """Arguments: HTTP port, the stream's name."""
+    """Arguments: HTTP port, the stream's name, "tls" or "plain"."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    HlsCrowd(int(sys.argv[1]), sys.argv[2]).run()
+    HlsCrowd(int(sys.argv[1]), sys.argv[2], tls=sys.argv[3] == "tls").run()
 
 
 if __name__ == "__main__":

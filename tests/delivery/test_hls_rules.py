@@ -164,7 +164,7 @@ async def test_ten_thousand_who_wait_are_told_in_one_go_that_nothing_will_come()
     window.add_part(WindowPart(b"x", 200_000, True))
     await window.tell()
     assert told == list(range(0, 10_000, 10))  # segment 1, part 0
-    window.end()
+    await window.end()
     assert sorted(told) == list(range(10_000))
 
 

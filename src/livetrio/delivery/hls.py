@@ -85,7 +85,7 @@ class HlsPlayers:
         ask = read_ask(request.path, request.query)
         assert isinstance(ask, PlaylistAsk)
         key = await self._gate.may_play(ask.app, ask.name, request.query, exchange.connection.peer)
-        stream = self._registry.streams.get(key)
+        stream = await self._registry.wanted(key)
         if stream is None or stream.ring.ended:
             self._send_kept(exchange, key, ask)
             return

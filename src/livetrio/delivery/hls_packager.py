@@ -41,6 +41,7 @@ class Packager:
         window: where to put the segments.
         low_latency: cut parts, and put each out at once.
         pacer: for waits that cost little.
+        begin: decoding time, microseconds: what is before it is not wanted.
     """
 
     def __init__(
@@ -52,9 +53,16 @@ class Packager:
         *,
         low_latency: bool,
         pacer: Pacer,
+        begin: int | None = None,
     ) -> None:
         self._edition = edition
         self._place = place
+        self.outgrown_at: int | None = None
+        """After `run`: there is sound that this edition's container does not carry; another
+        edition's packager goes on at this decoding time (microseconds)."""
+        self._begin_at = begin
+        self._outgrown = False
+        self._sound: Track | None = None
         self._takes: dict[tuple[Kind, int], bool] = {}
         self._window = window
         self._options = options
@@ -75,7 +83,7 @@ class Packager:
         self._encryption = Encryption(options.key_every) if options.key_every else None
 
     async def run(self) -> None:
-        """Package until the stream ends or the task is cancelled.
+        """Package until the stream ends, the task is cancelled or the edition is `outgrown_at`.
 
         Raises:
             RemoteProtocolError, LocalProtocolError: the media cannot be packaged.
@@ -89,6 +97,9 @@ class Packager:
                     jumps = cursor.jumps
                     self._apply(self._segmenter.end())
                 self._feed(packets)
+                if self.outgrown_at is not None:
+                    self._apply(self._segmenter.end())
+                    return
                 await self._window.tell()
                 if not self._parts:
                     await self._pacer.rest(_PACE)
@@ -102,11 +113,27 @@ class Packager:
             self._newest = time.time() - times[-1] / US_PER_SECOND
         for packet in packets:
             track = packet.track
+            if self._begin_at is not None and packet.dts < self._begin_at and not packet.config:
+                continue
+            if track is not self._sound and track.kind is Kind.AUDIO:
+                self._sound = track
+                self._outgrown = self._place.needed_audio(self._edition.tracks) is not None
+            if self._outgrown and self._may_leave(packet):
+                self.outgrown_at = packet.dts
+                return
             takes = self._takes.get((track.kind, track.id))
             if takes is None:
                 takes = self._takes[track.kind, track.id] = self._wants(track)
             if takes:
                 self._apply(self._segmenter.feed(packet))
+
+    def _may_leave(self, packet: Packet) -> bool:
+        """Another packager can begin here: where a picture can, if there is one."""
+        picture = self._place.picture(self._edition.tracks)
+        if picture is None:
+            return True
+        ours = (packet.track.kind, packet.track.id) == (picture.kind, picture.id)
+        return ours and packet.key and not packet.config
 
     def _wants(self, track: Track) -> bool:
         """Is this one of our tracks? Decided once for each: what is first stays first."""

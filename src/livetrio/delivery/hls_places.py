@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from livetrio.delivery.hls_container import MP4_CODECS, TS_CODECS
 from livetrio.delivery.hls_request import Variant
+from livetrio.media.needs import is_one_sound
 from livetrio.media.stream import Stream
 from livetrio.packet import Codec, Kind, StreamKey, Track
 
@@ -73,6 +74,8 @@ def places_of(stream: Stream, variant: Variant | None) -> list[Place]:
     carried = TS_CODECS if variant == "ts" else MP4_CODECS
     # The first sound is converted if need be, others are not (media/renditions.py).
     others = [track for track in sounds[1:] if track.codec in carried]
+    if is_one_sound(stream):
+        others = []
     return [
         Place(stream.key, variant),
         *(Place(stream.key, variant, video.id) for video in videos[1:]),

@@ -1,7 +1,7 @@
-"""HlsPass: answers a player's next requests by plain calls, in the lane (net/lane.py).
+"""HlsPass: answers a player's next requests by plain calls (net/lane.py, net/repeats.py).
 
 Given to a connection whose request was let in and answered in the usual way. It serves what is
-there, and lets the guest wait for what is about to come; anything else, every refusal above all,
+there, and lets the asker wait for what is about to come; anything else, every refusal above all,
 it leaves to the handler, so that there is one place that decides.
 """
 
@@ -18,7 +18,7 @@ from livetrio.delivery.hls_renditions import HlsRenditions
 from livetrio.delivery.hls_request import FILE_TYPES, Ask, Asks, FileAsk, PlaylistAsk
 from livetrio.delivery.hls_sessions import HlsSession
 from livetrio.net.exchange import final_response, response_head
-from livetrio.net.lane import Guest
+from livetrio.net.quick import Asker
 from livetrio.packet import StreamKey
 from livetrio.wire.m3u8 import Report
 
@@ -54,7 +54,7 @@ class Let(NamedTuple):
 
 
 class HlsPass:
-    """A `net.lane.Quick`.
+    """A `net.quick.Quick`.
 
     Args:
         asks: reads targets.
@@ -78,49 +78,49 @@ class HlsPass:
         self._let = let
         self._until = trio.current_time() + _VALID
 
-    def answer(self, target: bytes, guest: Guest) -> bool:
+    def answer(self, target: bytes, asker: Asker) -> bool:
         """As `Quick` has it."""
         ask = self._asks.read(target)
         let, of = self._let, self._let.ask
         if ask is None or ask.name != of.name or ask.app != of.app or ask.query != of.query:
             return False
         session = let.session
-        if guest.since > self._until or (session is not None and session.ended):
+        if asker.since > self._until or (session is not None and session.ended):
             return False
         if isinstance(ask, FileAsk):
-            return self._file(ask, guest)
+            return self._file(ask, asker)
         if session is None or ask.session != let.session_name:
             return False
-        session.asked(guest.since)
-        found = self._find(let.key, ask, guest.since)
-        return found is not None and self._playlist(ask, found, guest)
+        session.asked(asker.since)
+        found = self._find(let.key, ask, asker.since)
+        return found is not None and self._playlist(ask, found, asker)
 
     def overdue(self) -> bytes:
         """As `Quick` has it."""
         return final_response(503, "the next segment does not come")
 
-    def _playlist(self, ask: PlaylistAsk, found: Found, guest: Guest) -> bool:
+    def _playlist(self, ask: PlaylistAsk, found: Found, asker: Asker) -> bool:
         window, msn = found.listing.window, ask.msn
         if not window.has_something:
             return False
         if msn is not None and not window.ended and not window.has(msn, ask.part):
             if window.is_ahead(msn, ask.part):
                 return False
-            guest.wait(partial(self._give_playlist, ask, found, guest), window.forget)
-            window.wait(guest, msn, ask.part)
+            asker.wait(partial(self._give_playlist, ask, found, asker), window.forget)
+            window.wait(asker, msn, ask.part)
             return True
-        return self._give_playlist(ask, found, guest)
+        return self._give_playlist(ask, found, asker)
 
-    def _give_playlist(self, ask: PlaylistAsk, found: Found, guest: Guest) -> bool:
+    def _give_playlist(self, ask: PlaylistAsk, found: Found, asker: Asker) -> bool:
         if not found.listing.window.has_something:
             return False  # ended, and not kept
         answer = found.listing.answer(
             ask.stem, ask.query, skip=ask.skip, zipped=self._let.zipped, reports=found.reports
         )
-        self._send(guest, answer)
+        self._send(asker, answer)
         return True
 
-    def _file(self, ask: FileAsk, guest: Guest) -> bool:
+    def _file(self, ask: FileAsk, asker: Asker) -> bool:
         listing = self._renditions.find(self._let.key, ask.prefix)
         if listing is None or ask.ending != listing.window.suffix or ask.number is None:
             return False
@@ -131,28 +131,28 @@ class HlsPass:
             if part is None:
                 return False
             if segment is not None and part < len(segment.parts):
-                return self._give_part(listing, ask.number, part, guest)
+                return self._give_part(listing, ask.number, part, asker)
             if (ask.number, part) != window.newest or window.ended:
                 return False
-            give = partial(self._give_part, listing, ask.number, part, guest)
-            guest.wait(give, window.forget)
-            window.wait(guest, ask.number, part)
+            give = partial(self._give_part, listing, ask.number, part, asker)
+            asker.wait(give, window.forget)
+            window.wait(asker, ask.number, part)
             return True
         if segment is None or segment.duration is None:
             return False
-        self._send(guest, _head(ask.ending, len(segment.data)), segment.data)
+        self._send(asker, _head(ask.ending, len(segment.data)), segment.data)
         return True
 
-    def _give_part(self, listing: Listing, number: int, part: int, guest: Guest) -> bool:
+    def _give_part(self, listing: Listing, number: int, part: int, asker: Asker) -> bool:
         segment = listing.window.segment(number)
         if segment is None or part >= len(segment.parts):
             return False
         head = partial(_head, listing.window.suffix)
-        self._send(guest, *listing.part_answer(number, part, head))
+        self._send(asker, *listing.part_answer(number, part, head))
         return True
 
-    def _send(self, guest: Guest, first: bytes, second: bytes = b"") -> None:
-        outbox = guest.connection.outbox
+    def _send(self, asker: Asker, first: bytes, second: bytes = b"") -> None:
+        outbox = asker.connection.outbox
         outbox.send(first)
         outbox.send(second)
         if self._let.session is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import ceil
 from typing import Final, Protocol
 
@@ -184,13 +185,16 @@ class Window:
         self.ended = False
         self._changed()
 
-    def end(self) -> None:
-        """Nothing will come; all that wait are answered now."""
+    async def end(self) -> None:
+        """Nothing will come; all that wait are told now, others have their turn in between."""
         self.ended = True
-        self._changed()
-        for waiter in list(self._waiters):
-            del self._waiters[waiter]
-            waiter.come()
+        self.version += 1
+        while self.ended and (self._waiters or self._lot):  # until published again
+            for waiter in list(islice(self._waiters, _ANSWERS_PER_CHECKPOINT)):
+                del self._waiters[waiter]
+                waiter.come()
+            self._lot.unpark(count=_ANSWERS_PER_CHECKPOINT)
+            await trio.lowlevel.checkpoint()
 
     def drop(self) -> None:
         """Forget all media, not where the numbers stood; call `end` afterwards."""

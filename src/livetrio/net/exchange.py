@@ -17,7 +17,7 @@ import trio
 from livetrio.errors import LocalProtocolError, RefusalCode, Refused, RemoteProtocolError
 from livetrio.logs import get_logger
 from livetrio.net.connection import Connection
-from livetrio.net.lane import Quick
+from livetrio.net.quick import Quick
 from livetrio.net.request import Headers, HttpProtocolError, Request
 
 __all__ = [

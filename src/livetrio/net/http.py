@@ -19,6 +19,7 @@ from livetrio.net.connection import Connection
 from livetrio.net.exchange import Exchange, final_response, next_event
 from livetrio.net.lane import Lane
 from livetrio.net.listen import Caps
+from livetrio.net.repeats import Repeats
 from livetrio.net.request import (
     MAX_HEAD,
     MAX_QUERY_FIELDS,
@@ -73,6 +74,7 @@ class HttpServer:
         self._routes = routes
         self._trusted = trusted
         self._caps = caps
+        self._repeats = Repeats(caps, HEAD_TIMEOUT)
 
     async def __call__(self, connection: Connection) -> None:
         """Answer requests until the peer, a handler or a broken request ends it."""
@@ -98,9 +100,12 @@ class HttpServer:
             await trio.lowlevel.checkpoint()
             parser.start_next_cycle()
             early = b""
-            lane = self._lane
-            if lane is not None and exchange.quick and exchange.head and lane.takes(connection):
-                early = await lane.stay(connection, exchange.head, exchange.quick)
+            quick, head, lane = exchange.quick, exchange.head, self._lane
+            if quick is not None and head:
+                if lane is not None and lane.takes(connection):
+                    early = await lane.stay(connection, head, quick)
+                else:
+                    early = await self._repeats.stay(connection, head, quick, proxy[0])
                 if not early:
                     return
 

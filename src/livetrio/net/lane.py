@@ -14,38 +14,20 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 import trio
 
 from livetrio.net.connection import Connection
 from livetrio.net.guard import guarded
+from livetrio.net.quick import GET, Asker, Quick, is_target
 
-__all__ = ["Guest", "Lane", "Quick"]
+__all__ = ["Guest", "Lane"]
 
 _AT_ONCE: Final = 200
 """Requests answered before other tasks have their turn."""
 _WATCH_EVERY: Final = 1.0
 """Seconds by which a guest may outlive its patience."""
-_GET: Final = b"GET "
-_VISIBLE: Final = bytes(range(0x21, 0x7F))
-"""What a target consists of (RFC 3986); a second request in the same bytes has spaces in it."""
-
-
-class Quick(Protocol):
-    """What a handler leaves behind for the next requests of its connection."""
-
-    patience: float
-    """Seconds that a request may be left waiting."""
-
-    def answer(self, target: bytes, guest: Guest) -> bool:
-        """Answer a GET of this target through the guest's outbox, or have the guest `wait`.
-
-        False (and nothing sent): that is for the handler to answer.
-        """
-
-    def overdue(self) -> bytes:
-        """What to send a guest that has waited too long; its connection is closed after it."""
 
 
 class Guest:
@@ -74,26 +56,21 @@ class Guest:
         """When the newest request came."""
         self.resume: Callable[[], bool] | None = None
         """Answers the request that waits; None if none does."""
-        self.stop: Callable[[Guest], None] | None = None
+        self.stop: Callable[[Asker], None] | None = None
         self._quick = quick
         self._tail = tail
         self._target = b""
 
-    def wait(self, resume: Callable[[], bool], stop: Callable[[Guest], None]) -> None:
-        """The answer comes later, by `come`.
-
-        Args:
-            resume: answers; False as in `Quick.answer`.
-            stop: told when the guest waits no more, whatever the reason.
-        """
+    def wait(self, resume: Callable[[], bool], stop: Callable[[Asker], None]) -> None:
+        """As `Asker` has it."""
         self.resume, self.stop = resume, stop
 
     def come(self) -> None:
-        """What the guest waits for is there."""
+        """As `Asker` has it."""
         with guarded(self._fail):
             resume = self._take_resume()
             if resume is not None and not resume():
-                self.leave(_GET + self._target + self._tail)
+                self.leave(GET + self._target + self._tail)
 
     def readable(self, now: float) -> None:
         """Something has arrived, at this Trio time."""
@@ -126,14 +103,14 @@ class Guest:
 
     def _take(self, data: bytes, now: float) -> None:
         if self.resume is not None and data:  # sent before its answer: both for the parser
-            self.leave(_GET + self._target + self._tail + data)
+            self.leave(GET + self._target + self._tail + data)
             return
-        if not (data.startswith(_GET) and data.endswith(self._tail)):
+        if not (data.startswith(GET) and data.endswith(self._tail)):
             self.leave(data)
             return
-        target = data[len(_GET) : -len(self._tail)]
+        target = data[len(GET) : -len(self._tail)]
         # A peer that does not read what it asks for has to wait in its own task.
-        if self.connection.outbox.queued or target.translate(None, _VISIBLE) or not target:
+        if self.connection.outbox.queued or not is_target(target):
             self.leave(data)
             return
         self.since = now
@@ -210,7 +187,7 @@ class Lane:
         """
         epoll = self._epoll
         assert epoll is not None
-        guest = Guest(connection, head[head.index(b" ", len(_GET)) :], quick)
+        guest = Guest(connection, head[head.index(b" ", len(GET)) :], quick)
         fd = connection.fileno()
         self._guests[fd] = guest
         epoll.register(fd, select.EPOLLIN)
