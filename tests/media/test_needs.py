@@ -119,3 +119,10 @@ async def test_what_is_told_is_the_present_publishers(autojump_clock):
             assert reorders(publication.stream) is None
             publication.publish([Packet(VIDEO, 400_000, 480_000, b"v", key=True)])
             assert reorders(publication.stream) is True
+
+
+async def test_it_does_not_wait_for_a_picture_beside_sound_that_has_gone_on_alone():
+    sound = [config(AUDIO), *(audio(20 * n) for n in range(30))]
+    async with published(sound) as publication:
+        with trio.fail_after(0):  # at once: nothing is waited for
+            assert not await needs_no_b(publication.stream)

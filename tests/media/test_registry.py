@@ -285,6 +285,56 @@ async def test_a_listener_that_does_not_listen_loses_events_and_is_told_how_many
             assert (lost.type, lost.data) == ("events.lost", {"count": 44})
 
 
+async def test_who_follows_events_looks_at_once_and_after_each_of_them(nursery):
+    async with open_registry() as registry:
+        seen = []
+        nursery.start_soon(
+            registry.events.follow, "stream.", lambda: seen.append(len(registry.streams))
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == [0]
+        async with publisher(registry) as publication:
+            registry.events.publish("relay.failed")
+            await trio.testing.wait_all_tasks_blocked()
+            assert seen == [0, 1]  # client.opened and relay.failed are nothing to it
+            publication.finish()
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == [0, 1, 0]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_follows_events_looks_after_one_that_a_full_queue_has_lost(nursery):
+    async with open_registry() as registry:
+        seen = []
+        nursery.start_soon(
+            registry.events.follow, "stream.", lambda: seen.append(len(registry.streams))
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(300):
+            registry.events.publish("test", number=number)
+        async with publisher(registry):
+            await trio.testing.wait_all_tasks_blocked()
+            assert seen[-1] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_of_what_is_no_stream_is_listed_counted_and_ended_like_others():
+    async with open_registry() as registry, open_scope("connection", "player") as scope:
+        client = Client("player", "test", scope)
+        key = StreamKey("vod", "film")
+        with registry.events.listen() as events, registry.attend(key, client):
+            assert list(registry.clients()) == [(key, client)]
+            assert registry.streams == {}
+            assert registry.totals()["player", "test"].clients == 1
+            opened = await anext(events)
+            assert (opened.type, opened.data["stream"]) == ("client.opened", "vod/film")
+            with trio.move_on_after(0):
+                await registry.end_client(client.id, "kicked")
+            assert scope.reason == "kicked"
+        assert list(registry.clients()) == []
+        assert registry.totals()["player", "test"].clients == 1
+
+
 async def test_statistics_of_tracks_come_from_watching_them():
     async with open_registry() as registry, publisher(registry) as publication:
         publication.publish([config(VIDEO), *gop(0, 50), *gop(2000, 50)])
@@ -361,3 +411,68 @@ async def test_a_format_with_a_bug_ends_its_own_viewers_only(caplog):
                     assert await read_exactly(peer, 6) == b"Vavava"
     assert a.scope.reason
     assert "bug: feed ended" in caplog.text
+
+
+async def test_a_stream_that_is_made_on_demand_is_made_for_the_first_who_wants_it(autojump_clock):
+    async with open_registry() as registry, trio.open_nursery() as nursery:
+        begun: list[float] = []
+        done = trio.Event()
+
+        async def make() -> None:
+            await trio.sleep(3)
+            async with publisher(registry) as publication:
+                publication.finish()
+                await done.wait()
+
+        def start() -> None:
+            begun.append(trio.current_time())
+            nursery.start_soon(make)
+
+        assert not registry.demand(KEY)
+        assert await registry.wanted(KEY) is None
+        with registry.on_demand(KEY, start):
+            assert begun == []
+            async with player(registry) as stream:  # does not wait by itself
+                assert await registry.wanted(KEY) is stream
+                assert registry.demand(KEY)
+                assert len(begun) == 1
+            done.set()
+            await trio.sleep(1)
+            assert registry.streams == {}
+            with pytest.raises(ValueError, match="somebody else"), registry.on_demand(KEY, start):
+                pass
+            assert registry.demand(KEY)
+            assert len(begun) == 2
+        assert not registry.demand(KEY)
+
+
+async def test_a_stream_that_is_not_made_in_time_is_not_there(autojump_clock):
+    async with open_registry() as registry:
+        asked: list[None] = []
+        with registry.on_demand(KEY, lambda: asked.append(None)):
+            begun = trio.current_time()
+            async with open_scope("connection", "player") as scope:
+                with pytest.raises(Refused):
+                    async with registry.subscribe(KEY, Client("player", "test", scope)):
+                        pass
+            assert await registry.wanted(KEY) is None
+            assert trio.current_time() - begun == 20
+        assert len(asked) == 2
+
+
+async def test_who_waited_before_a_stream_could_be_made_has_it_made(autojump_clock):
+    async with open_registry() as registry, trio.open_nursery() as nursery:
+
+        async def make() -> None:
+            async with publisher(registry):
+                await trio.sleep_forever()
+
+        async def wait() -> None:
+            async with player(registry, wait=1000):
+                nursery.cancel_scope.cancel()
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with registry.on_demand(KEY, lambda: nursery.start_soon(make)):
+            await trio.sleep(1)
+            raise AssertionError("nobody made it")

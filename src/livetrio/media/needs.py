@@ -12,13 +12,17 @@ import trio
 from livetrio.errors import RemoteProtocolError
 from livetrio.media.edition import Edition, TrackStatistics
 from livetrio.media.stream import Stream
-from livetrio.packet import Codec, Kind
+from livetrio.packet import US_PER_SECOND, Codec, Kind
 from livetrio.wire.avc import AvcConfig
 
-__all__ = ["WEBRTC", "has_codec", "legacy_audio", "needs_no_b", "reorders"]
+__all__ = ["WEBRTC", "has_codec", "is_one_sound", "legacy_audio", "needs_no_b", "reorders"]
 
 WEBRTC: Final = frozenset({"webrtc", "whip", "whep"})
 """`Client.protocol` of publishers that send what browsers do: Opus, never AAC."""
+_MIXED: Final = "mix"
+"""`Client.protocol` of composed streams (media/mix/)."""
+_ALONE: Final = US_PER_SECOND // 2
+"""Sound of so much (us) without a picture: there will be none, as `webrtc.editions` has it."""
 _ENOUGH: Final = 12
 """Frames after which B-frames that did not show will not come: no live encoder uses groups of
 pictures whose first ten frames are all in order."""
@@ -50,6 +54,14 @@ def reorders(edition: Edition) -> bool | None:
     return False if seen.judged >= _ENOUGH else None
 
 
+def is_one_sound(edition: Edition) -> bool:
+    """Are its audio tracks one and the same sound in several codecs, and not several sounds?
+
+    So it is in composed streams, which are made in AAC and in Opus.
+    """
+    return isinstance(edition, Stream) and edition.protocol == _MIXED
+
+
 async def needs_no_b(edition: Edition, patience: float = 2.0) -> bool:
     """Would a browser, which does not reorder, show this stream's H.264 jumping back and forth?
 
@@ -62,6 +74,8 @@ async def needs_no_b(edition: Edition, patience: float = 2.0) -> bool:
     """
     with trio.move_on_after(patience):
         while (known := reorders(edition)) is None and not edition.ring.ended:
+            if _sounds_alone(edition):
+                return False
             await edition.ring.changed(edition.ring.head)
     return bool(known) and has_codec(edition, Kind.VIDEO, Codec.H264) is True
 
@@ -92,6 +106,15 @@ def legacy_audio(stream: Stream, wish: str = "", *, takes_opus: bool = False) ->
 def _first(edition: Edition, kind: Kind) -> TrackStatistics | None:
     found = [seen for seen in edition.track_statistics if seen.track.kind is kind]
     return min(found, key=lambda seen: seen.track.id, default=None)
+
+
+def _sounds_alone(edition: Edition) -> bool:
+    """Has there been sound for so long that no picture is to be expected with it?"""
+    seen = edition.track_statistics
+    return all(one.track.kind is not Kind.VIDEO for one in seen) and any(
+        one.track.kind is Kind.AUDIO and one.packets and one.last_dts - one.first_dts >= _ALONE
+        for one in seen
+    )
 
 
 def _ruled_out(record: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import trio
 
 from livetrio.media.edition import Edition
+from livetrio.media.needs import is_one_sound
 from livetrio.media.ring import EndOfStream
 from livetrio.packet import US_PER_MS, Codec, Kind, Packet
 
@@ -42,7 +43,7 @@ async def make_audio(
     transcoder = await trio.to_thread.run_sync(_open, target, bitrate, limiter=threads)
     edition.ask_key_frame = source.request_key_frame
     cursor = source.ring.cursor()
-    sorter = _Sorter(target)
+    sorter = _Sorter(target, _ready(target, source))
     waiting: list[Packet] = []
 
     async def convert(others: list[Packet]) -> list[Packet]:
@@ -73,8 +74,9 @@ async def make_audio(
 class _Sorter:
     """Tells the sound to be converted from what passes by."""
 
-    def __init__(self, target: Codec) -> None:
+    def __init__(self, target: Codec, ready: int) -> None:
         self._target = target
+        self._ready = ready  # the id of the only track that goes on, and needs no conversion; or -1
         self._chosen = -1  # the id of the track that is converted: the first that comes
 
     def sort(self, packets: Sequence[Packet]) -> tuple[list[Packet], list[Packet]]:
@@ -85,6 +87,10 @@ class _Sorter:
             if track.kind is not Kind.AUDIO:
                 others.append(packet)
                 continue
+            if self._ready >= 0:
+                if track.id == self._ready:
+                    others.append(packet)
+                continue
             if self._chosen < 0:
                 self._chosen = track.id
             if track.id == self._chosen:
@@ -92,6 +98,15 @@ class _Sorter:
             elif track.codec is self._target:
                 others.append(packet)
         return sound, others
+
+
+def _ready(target: Codec, source: Edition) -> int:
+    """The id of a track that has the source's sound in that codec already; -1 if there is none."""
+    if is_one_sound(source):
+        for track in source.tracks:
+            if track.kind is Kind.AUDIO and track.codec is target:
+                return track.id
+    return -1
 
 
 def _dts(packet: Packet) -> int:

@@ -13,7 +13,7 @@ from livetrio.media.edition import Edition
 from livetrio.media.interleave import Interleaver
 from livetrio.media.ring import Cursor, EndOfStream
 from livetrio.media.transcode.pipe import UNDECODABLE, Message, Word
-from livetrio.media.transcode.process import VideoWorker, open_worker
+from livetrio.media.transcode.process import VIDEO_WORKER, Worker, open_worker
 from livetrio.packet import Codec, Kind, Packet, Track
 from livetrio.wire.tracks import track_from_record
 
@@ -78,7 +78,8 @@ class _Making:
     async def run(self, bitrate: int) -> int:
         """One worker's life; its exit status."""
         self._key_awaited = True
-        async with open_worker(bitrate) as worker, trio.open_nursery() as nursery:
+        worker_opened = open_worker(VIDEO_WORKER, str(bitrate))
+        async with worker_opened as worker, trio.open_nursery() as nursery:
             nursery.start_soon(self._feed, worker, name="to the video worker")
             while (messages := await worker.receive()) is not None:
                 self._take(messages)
@@ -88,7 +89,7 @@ class _Making:
             self._give(self._interleaver.rest())
         return status
 
-    async def _feed(self, worker: VideoWorker) -> None:
+    async def _feed(self, worker: Worker) -> None:
         alive = True
         if self._source_track is not None:
             alive = await worker.send([_announcement(self._source_track)])

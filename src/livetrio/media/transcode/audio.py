@@ -14,7 +14,6 @@ a second is left a gap.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
@@ -25,8 +24,8 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 
-from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
-from livetrio.media.transcode.decoders import AUDIO_DECODERS, pcm_decoder
+from livetrio.errors import RemoteProtocolError
+from livetrio.media.transcode.opening import open_audio
 from livetrio.packet import US_PER_SECOND, Codec, Packet, Track
 from livetrio.wire.aac import AacConfig
 from livetrio.wire.opus import OpusHead
@@ -91,7 +90,7 @@ class AudioTranscoder:
         self._source = track
         self._decoder = None
         if track.codec is not self.target:
-            self._decoder = _open_decoder(track)
+            self._decoder = open_audio(track)
 
     def _convert(self, packet: Packet) -> Iterator[Packet]:
         if self._encoder is not None and packet.pts - self._due > _LONGEST_FILL:
@@ -225,33 +224,3 @@ def _track(codec: Codec, channels: int, track_id: int) -> Track:
     opus = codec is Codec.OPUS
     record = OpusHead(channels).build() if opus else AacConfig.build(RATE, channels)
     return track_from_record(codec, record, track_id)
-
-
-def _open_decoder(track: Track) -> AudioCodecContext:
-    """
-    Raises:
-        RemoteProtocolError: its configuration makes no sense.
-        Refused: there is no decoder for it.
-    """
-    name = pcm_decoder(track) or AUDIO_DECODERS.get(track.codec)
-    if name is None or name not in av.codecs_available:
-        raise Refused(RefusalCode.UNAVAILABLE, f"{track.codec.value} cannot be decoded here")
-    decoder = av.CodecContext.create(name, "r")
-    assert isinstance(decoder, AudioCodecContext)
-    decoder.thread_count = 1
-    if track.sample_rate:
-        decoder.sample_rate = track.sample_rate
-    if track.channels in (1, 2):
-        decoder.layout = "mono" if track.channels == 1 else "stereo"
-    if track.codec is Codec.OPUS:
-        # A live stream has no beginning to be cut off: whoever joins late hears no pre-skip.
-        decoder.extradata = replace(OpusHead.parse(track.config), pre_skip=0).build()
-    elif track.codec in (Codec.AAC, Codec.FLAC):
-        decoder.extradata = track.config
-    try:
-        decoder.open()
-    except FFmpegError as error:
-        raise RemoteProtocolError(
-            f"{track.codec.value} with this configuration cannot be decoded: {error.strerror}"
-        ) from None
-    return decoder

@@ -1,4 +1,4 @@
-"""What goes through the pipes between the server and a video worker: length-prefixed frames."""
+"""What goes through the pipes between the server and a worker: length-prefixed frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from livetrio.errors import RemoteProtocolError
 
 __all__ = ["HEAD", "UNDECODABLE", "Message", "Unpacker", "Word", "pack", "unpack_head"]
 
-_HEAD: Final = struct.Struct(">BqqI")
+_HEAD: Final = struct.Struct(">BHqqI")
 HEAD: Final = _HEAD.size
 """Bytes before a message's data."""
 _MAX_SIZE: Final = 32 << 20
@@ -29,7 +29,13 @@ class Word(enum.IntEnum):
     KEY = 3
     """A frame that a decoder can start with."""
     WANT_KEY = 4
-    """To the worker: make the next frame a key frame."""
+    """To the worker: make the next frame a key frame. From it: of that lane it needs one."""
+    SCENE = 5
+    """To a mixing worker: JSON, who is heard and seen, and on which lanes."""
+    REPORT = 6
+    """From a mixing worker: JSON, what it counted."""
+    END = 7
+    """To a mixing worker: nothing more comes on this lane for now."""
 
 
 @dataclass(slots=True)
@@ -40,27 +46,29 @@ class Message:
     dts: int = 0
     pts: int = 0
     data: bytes = b""
+    lane: int = 0
+    """Which of several inputs, or outputs; 0 where there is but one. At most 65,535."""
 
 
 def pack(message: Message) -> bytes:
     """The bytes of a message."""
     data = message.data
-    return _HEAD.pack(message.word, message.dts, message.pts, len(data)) + data
+    return _HEAD.pack(message.word, message.lane, message.dts, message.pts, len(data)) + data
 
 
-def unpack_head(head: bytes) -> tuple[Word, int, int, int]:
-    """Word, dts, pts and the size of the data that follow.
+def unpack_head(head: bytes) -> tuple[Message, int]:
+    """A message still without its data, and the size of the data that follow.
 
     Raises:
         RemoteProtocolError: the other side of the pipe has lost its mind.
     """
-    number, dts, pts, size = _HEAD.unpack(head)
+    number, lane, dts, pts, size = _HEAD.unpack(head)
     if size > _MAX_SIZE:
-        raise RemoteProtocolError(f"video worker: a message of {size} bytes")
+        raise RemoteProtocolError(f"worker: a message of {size} bytes")
     try:
-        return Word(number), dts, pts, size
+        return Message(Word(number), dts, pts, lane=lane), size
     except ValueError:
-        raise RemoteProtocolError(f"video worker: message type {number}") from None
+        raise RemoteProtocolError(f"worker: message type {number}") from None
 
 
 class Unpacker:
@@ -74,9 +82,10 @@ class Unpacker:
         self._buffer += data
         messages = []
         while len(self._buffer) >= HEAD:
-            word, dts, pts, size = unpack_head(bytes(self._buffer[:HEAD]))
+            message, size = unpack_head(bytes(self._buffer[:HEAD]))
             if len(self._buffer) < HEAD + size:
                 break
-            messages.append(Message(word, dts, pts, bytes(self._buffer[HEAD : HEAD + size])))
+            message.data = bytes(self._buffer[HEAD : HEAD + size])
+            messages.append(message)
             del self._buffer[: HEAD + size]
         return messages

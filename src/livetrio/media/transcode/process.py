@@ -1,4 +1,4 @@
-"""The server's side of a video worker: a process with two pipes that is gone with its block."""
+"""The server's side of a worker: a process with two pipes that is gone with its block."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import trio
 
 from livetrio.media.transcode.pipe import Message, Unpacker, pack
 
-__all__ = ["VideoWorker", "open_worker"]
+__all__ = ["VIDEO_WORKER", "Worker", "open_worker"]
 
 _STALL: Final = 10.0
 """Seconds in which a worker must take a frame: it hangs otherwise."""
 _READ: Final = 256 << 10
-_MODULE: Final = "livetrio.media.transcode.worker"
+VIDEO_WORKER: Final = "livetrio.media.transcode.worker"
+"""The module that makes H.264 of one track; its argument: bits per second."""
 
 
-class VideoWorker:
+class Worker:
     """Made by `open_worker`. One task sends, another receives."""
 
     def __init__(self, process: trio.Process) -> None:
@@ -68,10 +69,15 @@ class VideoWorker:
 
 
 @asynccontextmanager
-async def open_worker(bitrate: int) -> AsyncIterator[VideoWorker]:
-    """Start a worker; leaving the block kills it."""
+async def open_worker(module: str, *arguments: str) -> AsyncIterator[Worker]:
+    """Start a worker; leaving the block kills it.
+
+    Args:
+        module: what it runs.
+        arguments: for its command line, which every user of the machine can read.
+    """
     # -P: a file called `av.py` in the current folder is not ours.
-    command = [sys.executable, "-P", "-m", _MODULE, str(bitrate)]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     run = partial(
         trio.run_process,
         command,
@@ -86,7 +92,7 @@ async def open_worker(bitrate: int) -> AsyncIterator[VideoWorker]:
         assert process.stdout is not None
         try:
             async with process.stdin, process.stdout:
-                yield VideoWorker(process)
+                yield Worker(process)
         finally:
             nursery.cancel_scope.cancel()
 

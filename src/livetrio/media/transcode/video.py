@@ -13,30 +13,24 @@ from fractions import Fraction
 from typing import Final
 
 import av
-from av.codec.context import Flags, ThreadType
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from livetrio.errors import RemoteProtocolError
-from livetrio.media.transcode.decoders import VIDEO_DECODERS
+from livetrio.media.transcode.h264 import H264Encoder
+from livetrio.media.transcode.opening import open_video
 from livetrio.media.transcode.pipe import Message, Word
 from livetrio.packet import US_PER_SECOND, Codec
-from livetrio.wire.avc import AvcConfig, AvcNal
-from livetrio.wire.nal import annexb_units, join_units
 
 __all__ = ["VideoTranscoder"]
 
 _MICROSECONDS: Final = Fraction(1, US_PER_SECOND)
-_MAX_PIXELS: Final = 4096 * 2304
-"""Of a picture; a hostile stream may announce 16,384 x 16,384."""
 _MAX_THREADS: Final = 4
-_FALLBACK_RATE: Final = Fraction(30)
 _LONGEST_GOP: Final = 5 * US_PER_SECOND
 """Microseconds; a browser's stream has key frames only when somebody asks."""
 _SHORTEST_GOP: Final = US_PER_SECOND
 """Microseconds between key frames that were asked for."""
-_WITH_RECORD: Final = frozenset({Codec.H264, Codec.HEVC, Codec.AV1})
 _MOST_FAULTS: Final = 250
 """Frames in a row that cannot be decoded: about ten seconds."""
 
@@ -48,7 +42,7 @@ class VideoTranscoder:
         """bitrate: bits per second at most."""
         self._bitrate = bitrate
         self._decoder: VideoCodecContext | None = None
-        self._encoder: _Encoder | None = None
+        self._encoder: H264Encoder | None = None
         self._keys: deque[int] = deque(maxlen=64)  # times of the source's key frames
         self._key_wanted = False
         self._last_key = -_LONGEST_GOP
@@ -85,22 +79,7 @@ class VideoTranscoder:
     def _begin(self, data: bytes) -> None:
         name, _, record = data.partition(b"\0")
         codec = Codec(name.decode())
-        if codec not in VIDEO_DECODERS:
-            raise RemoteProtocolError(f"{codec.value} cannot be decoded here")
-        decoder = av.CodecContext.create(VIDEO_DECODERS[codec], "r")
-        assert isinstance(decoder, VideoCodecContext)
-        decoder.thread_type = ThreadType.SLICE  # by frames would add as many frames of delay
-        decoder.thread_count = _threads()
-        decoder.options = {"max_pixels": str(_MAX_PIXELS)}
-        if codec in _WITH_RECORD:
-            decoder.extradata = record
-        try:
-            decoder.open()
-        except FFmpegError as error:
-            raise RemoteProtocolError(
-                f"{codec.value} with this configuration cannot be decoded: {error.strerror}"
-            ) from None
-        self._decoder = decoder
+        self._decoder = open_video(codec, record, _threads())
 
     def _decode(self, message: Message) -> list[VideoFrame]:
         if self._decoder is None:
@@ -126,8 +105,10 @@ class VideoTranscoder:
             if encoder is not None:
                 yield from encoder.encode(None)
             assert self._decoder is not None
-            rate = self._decoder.framerate or _FALLBACK_RATE
-            encoder = self._encoder = _Encoder(frame, rate, self._bitrate)
+            rate = self._decoder.framerate or Fraction()
+            size = frame.width, frame.height
+            encoder = H264Encoder(*size, rate, self._bitrate, threads=_threads())
+            self._encoder = encoder
             yield Message(Word.CONFIG, frame.pts, frame.pts, encoder.record)
         key = self._is_key(frame.pts)
         frame.pict_type = PictureType.I if key else PictureType.NONE
@@ -144,69 +125,6 @@ class VideoTranscoder:
             self._last_key = pts
             self._key_wanted = False
         return key
-
-
-class _Encoder:
-    """x264 for pictures of one size."""
-
-    def __init__(self, frame: VideoFrame, rate: Fraction, bitrate: int) -> None:
-        self._shape = _shape(frame)
-        codec = av.CodecContext.create("libx264", "w")
-        assert isinstance(codec, VideoCodecContext)
-        codec.width, codec.height = frame.width & ~1, frame.height & ~1
-        codec.pix_fmt = "yuv420p"
-        codec.time_base = _MICROSECONDS
-        # Only for the rate control: the frames keep the source's times.
-        codec.framerate = rate if 1 <= rate <= 120 else _FALLBACK_RATE
-        codec.thread_count = _threads()
-        codec.flags |= Flags.global_header
-        codec.options = {
-            "preset": "veryfast",
-            "tune": "zerolatency",
-            "profile": "baseline",
-            "crf": "23",
-            "maxrate": str(bitrate),
-            "bufsize": str(bitrate),
-            "forced-idr": "1",
-            "sc_threshold": "0",
-            "g": "100000",
-        }
-        codec.open()
-        self._codec = codec
-        self.record = _record(bytes(codec.extradata or b""))
-
-    def takes(self, frame: VideoFrame) -> bool:
-        """Is it of the size that this was made for?"""
-        return _shape(frame) == self._shape
-
-    def encode(self, frame: VideoFrame | None) -> Iterator[Message]:
-        """One picture, or None for what is left."""
-        width, height = self._codec.width, self._codec.height
-        if frame is not None and (
-            frame.format.name != "yuv420p" or (frame.width, frame.height) != (width, height)
-        ):
-            kind = frame.pict_type
-            frame = frame.reformat(width, height, "yuv420p")
-            frame.pict_type = kind
-        for packet in self._codec.encode(frame):
-            assert packet.pts is not None
-            units = (u for u in annexb_units(bytes(packet)) if u[0] & 0x1F in _SLICES)
-            word = Word.KEY if packet.is_keyframe else Word.FRAME
-            yield Message(word, packet.pts, packet.pts, join_units(units))
-
-
-_SLICES: Final = frozenset({AvcNal.SLICE, AvcNal.IDR})
-
-
-def _shape(frame: VideoFrame) -> tuple[int, int]:
-    return frame.width, frame.height
-
-
-def _record(annexb: bytes) -> bytes:
-    units = list(annexb_units(annexb))
-    sps = [unit for unit in units if unit[0] & 0x1F == AvcNal.SPS]
-    pps = [unit for unit in units if unit[0] & 0x1F == AvcNal.PPS]
-    return AvcConfig.build(sps, pps)
 
 
 def _threads() -> int:

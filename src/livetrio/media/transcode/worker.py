@@ -34,11 +34,11 @@ def work(source: BinaryIO, sink: BinaryIO, bitrate: int) -> int:
 
     try:
         while len(head := source.read(HEAD)) == HEAD:
-            word, dts, pts, size = unpack_head(head)
-            data = source.read(size)
-            if len(data) < size:
+            message, size = unpack_head(head)
+            message.data = source.read(size)
+            if len(message.data) < size:
                 break
-            send(transcoder.feed(Message(word, dts, pts, data)))
+            send(transcoder.feed(message))
         send(transcoder.flush())
     except RemoteProtocolError as error:
         print(error, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""The composed stream: everything in a room mixed into one sound and one picture."""
