@@ -1,11 +1,12 @@
-"""Where a demo listens: on this machine only, or with one certificate for all that pages ask."""
+"""Where a demo listens: on this machine only, or with one certificate for all that pages ask; and
+who may do what there."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 
-from livetrio.config import Config
-from livetrio.demo import _on_loopback, _prepared
+from livetrio.config import Config, ImConfig, ImTokenConfig
+from livetrio.demo import _for_guests, _on_loopback, _prepared
 
 
 def addresses(config: Config) -> dict[str, str | None]:
@@ -25,3 +26,18 @@ def test_on_the_local_network_every_port_that_a_page_asks_has_the_certificate():
         ends = (listen.web, listen.httpflv, listen.hls, listen.im)
         assert len({end.tls for end in ends}) == 1
         assert listen.web.tls is not None
+
+
+def test_everybody_who_opens_a_demo_may_chat_and_open_a_room():
+    with _prepared(Config(), lan=False) as place, _prepared(Config(), lan=False) as other:
+        im = place.config.im
+        assert (im.guests, im.guest_roles) == (True, ("host",))
+        assert len(im.token.secret) > 40
+        assert im.token.secret != other.config.im.token.secret
+
+
+def test_a_demo_keeps_the_secret_and_the_roles_it_is_given():
+    given = ImConfig(token=ImTokenConfig(secret="mine"), guest_roles=("vip",))
+    assert _for_guests(given) == ImConfig(
+        token=ImTokenConfig(secret="mine"), guest_roles=("vip",), guests=True
+    )

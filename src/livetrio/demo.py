@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import signal
 import socket
 import tempfile
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from livetrio.app import Running, serve, stop_on_signal
-from livetrio.config import Address, Config, Endpoint, ListenConfig, TlsConfig
+from livetrio.config import Address, Config, Endpoint, ImConfig, ListenConfig, TlsConfig
 from livetrio.demo_source import FPS, demo_flv
 from livetrio.ingest.rtmp_peer import RtmpPeer
 from livetrio.logs import get_logger
@@ -39,6 +40,7 @@ log = get_logger(__name__)
 
 _ROOM = "demo"
 _OBS_ROOM = "movie"
+_COHOST_ROOM = "live/party"
 _PAUSE = 2.0
 """Seconds until an ended demo stream is published again."""
 
@@ -75,7 +77,8 @@ class _Place:
 @contextmanager
 def _prepared(config: Config, lan: bool) -> Iterator[_Place]:
     with tempfile.TemporaryDirectory(prefix="livetrio-demo-") as folder:
-        config = replace(config, store=replace(config.store, data_dir=Path(folder) / "data"))
+        store = replace(config.store, data_dir=Path(folder) / "data")
+        config = replace(config, store=store, im=_for_guests(config.im))
         host = _lan_address() if lan else "127.0.0.1"
         if not lan:
             yield _Place(_on_loopback(config), host, False)
@@ -86,6 +89,13 @@ def _prepared(config: Config, lan: bool) -> Iterator[_Place]:
         secured = {name: replace(getattr(config.listen, name), tls=tls) for name in asked}
         listen = replace(config.listen, **secured)
         yield _Place(replace(config, listen=listen), host, True)
+
+
+def _for_guests(im: ImConfig) -> ImConfig:
+    """Whoever opens a page may chat, and open a room: nobody has a site's token here. Without
+    tokens of its own the demo has a new secret each time."""
+    token = replace(im.token, secret=im.token.secret or secrets.token_urlsafe(32))
+    return replace(im, token=token, guests=True, guest_roles=im.guest_roles or ("host",))
 
 
 def _on_loopback(config: Config) -> Config:
@@ -110,12 +120,15 @@ def _on_loopback(config: Config) -> Config:
 async def _announcement(place: _Place, running: Running) -> str:
     ports = {name: address.port for name, address in running.addresses.items()}
     host, scheme, ws = place.host, *(("https", "wss") if place.secure else ("http", "ws"))
-    page = f"{scheme}://{host}:{ports['web']}/player?stream=live/{_ROOM}"
+    web = f"{scheme}://{host}:{ports['web']}"
+    page = f"{web}/player?stream=live/{_ROOM}"
     lines = [
         "",
         "livetrio demo is on air. A test card with a clock is being published over RTMP.",
         "",
         f"  Open this page   {page}",
+        f"  Talk together    {web}/room?room={_COHOST_ROOM}&kind=video&free=1",
+        "                   (in two tabs: each is another guest, and takes a seat at once)",
         f"  Console          http://127.0.0.1:{ports['api']}/console/",
         "",
         f"  Watch as RTMP      rtmp://{host}:{ports['rtmp']}/live/{_ROOM}",
@@ -125,7 +138,7 @@ async def _announcement(place: _Place, running: Running) -> str:
         "  Publish with OBS (Settings, Stream, Service: Custom)",
         f"    Server           rtmp://{host}:{ports['rtmp']}/live",
         f"    Stream Key       {await running.keys.get(_OBS_ROOM)}",
-        f"    and watch it at  {scheme}://{host}:{ports['web']}/player?stream=live/{_OBS_ROOM}",
+        f"    and watch it at  {web}/player?stream=live/{_OBS_ROOM}",
         "",
     ]
     if place.secure:

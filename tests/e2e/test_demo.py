@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from kit.chromium import chromium
@@ -14,6 +15,7 @@ async def test_the_demo_says_where_to_look_and_there_it_plays(tmp_path: Path) ->
     argv = (sys.executable, "-m", "livetrio", "demo")
     async with running(*argv, cwd=tmp_path) as demo:
         page = (await demo.line(r"Open this page\s+(\S+)"))[1]
+        room = (await demo.line(r"Talk together\s+(\S+)"))[1]
         rtmp = (await demo.line(r"Watch as RTMP\s+(\S+)"))[1]
         flv = (await demo.line(r"Watch as HTTP-FLV\s+(\S+)"))[1]
         await demo.line(r"Server\s+rtmp://\S+/live$")
@@ -24,5 +26,8 @@ async def test_the_demo_says_where_to_look_and_there_it_plays(tmp_path: Path) ->
             await browser.open(page)
             playback = await browser.playing()
             assert playback.width > 0
+            await browser.open(room)
+            shown = "return document.querySelector('#lobby').checkVisibility()"
+            await browser.until(partial(browser.js, shown))
         demo.process.terminate()
         assert await demo.wait() == 0, demo.output

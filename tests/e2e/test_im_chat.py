@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import jwt
 from kit.browser_media import place
 from kit.chat_page import SECRET, ChatPage, token
 from kit.chromium import chromium
@@ -117,3 +118,26 @@ async def test_without_a_token_where_one_is_needed_the_page_says_so() -> None:
         told = await chat.until(chat.status, lambda text: "token" in text)
         assert told == "This chat is for signed-in people: open the page with #token=…"
         assert not await chat.ready()
+
+
+async def test_where_guests_are_welcome_everybody_chats_without_a_token() -> None:
+    async with (
+        node(token=ImTokenConfig(secret=SECRET), guests=True) as server,
+        chromium("--lang=en") as one,
+    ):
+        visitor = ChatPage(one)
+        await visitor.open(page(server))
+        await visitor.say("hello")
+        ((who, text),) = await visitor.until(visitor.lines, bool)
+        assert who.startswith("guest ")
+        assert text == "hello"
+        kept = "return sessionStorage.getItem('livetrio.im-token')"
+        first = await one.js(kept)
+        await visitor.open(page(server))
+        assert await one.js(kept) == first  # still the same guest
+        # of a server that has another secret by now
+        forged = jwt.encode({"sub": "guest-forged"}, "the secret of another day, of another run")
+        await one.js("sessionStorage.setItem('livetrio.im-token', arguments[0])", forged)
+        await visitor.open(page(server))
+        await visitor.say("me again")
+        await visitor.until(visitor.texts, lambda texts: "me again" in texts)

@@ -14,6 +14,7 @@ from kit.node import node
 from kit.programs import eventually, run, running
 
 from livetrio.app import Running
+from livetrio.config import ImTokenConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 KEY = "the key in im.api_key"
@@ -38,7 +39,8 @@ def here(example: str, server: Running) -> str:
 
 @pytest.fixture
 async def server():
-    async with node(allow_anonymous=True, goim_trust_mid=True, api_key=KEY) as server:
+    about = {"allow_anonymous": True, "goim_trust_mid": True, "api_key": KEY}
+    async with node(**about, guests=True, token=ImTokenConfig(secret="a secret " * 4)) as server:
         yield server
 
 

@@ -34,6 +34,10 @@ class ImConfig:
     token: ImTokenConfig = ImTokenConfig()
     allow_anonymous: bool = False
     """May clients without a token connect? They have no user."""
+    guests: bool = False
+    """May everybody have a token for a user of his own, signed with `token.secret`?"""
+    guest_roles: tuple[str, ...] = ()
+    """Roles in those."""
     connect_url: str = ""
     """Asked by POST who a client without a token is."""
     goim_trust_mid: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from livetrio.config.im import ImConfig, ImTokenConfig
 from livetrio.config.schema import Notice
@@ -11,6 +11,9 @@ from livetrio.config.settings import Keys, Setting
 __all__ = ["im_config"]
 
 T = TypeVar("T")
+
+_STAFF: Final = frozenset({"admin", "moderator", "owner"})
+"""Roles that nobody should have for the asking."""
 
 
 class Values(Protocol):
@@ -30,6 +33,8 @@ def im_config(values: Values, notices: list[Notice]) -> ImConfig:
         notices.append(
             Notice("warning", "im.goim_trust_mid: goim's clients are whoever they say they are")
         )
+    if values[Keys.im_guests]:
+        _check_guests(values, notices)
     return ImConfig(
         token=ImTokenConfig(
             secret=values[Keys.im_token_secret],
@@ -40,6 +45,8 @@ def im_config(values: Values, notices: list[Notice]) -> ImConfig:
             issuer=values[Keys.im_token_issuer],
         ),
         allow_anonymous=values[Keys.im_allow_anonymous],
+        guests=values[Keys.im_guests],
+        guest_roles=values[Keys.im_guest_roles],
         connect_url=values[Keys.im_connect_url],
         goim_trust_mid=values[Keys.im_goim_trust_mid],
         goim_domain=values[Keys.im_goim_domain],
@@ -56,3 +63,16 @@ def im_config(values: Values, notices: list[Notice]) -> ImConfig:
         kick=values[Keys.im_kick],
         connections_per_user=values[Keys.im_connections_per_user],
     )
+
+
+def _check_guests(values: Values, notices: list[Notice]) -> None:
+    """Their tokens are ours to sign, so they need a secret, and an algorithm that takes one."""
+    algorithms = values[Keys.im_token_algorithms]
+    if not values[Keys.im_token_secret]:
+        values.wrong(Keys.im_guests, "needs im.token.secret, which signs their tokens")
+    elif algorithms and not any(name.startswith("HS") for name in algorithms):
+        values.wrong(Keys.im_guests, "needs HS256, HS384 or HS512 among im.token.algorithms")
+    if staff := _STAFF.intersection(values[Keys.im_guest_roles]):
+        notices.append(
+            Notice("warning", f"im.guest_roles: everybody who asks for it is {min(staff)}")
+        )

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from quart import request
 
+from livetrio.config import Network
 from livetrio.control.answers import BadRequest
 from livetrio.control.table import Parameter
+from livetrio.net.request import forwarded_for
 
-__all__ = ["PAGING", "body_fields", "livego_fields", "paged"]
+__all__ = ["PAGING", "body_fields", "livego_fields", "paged", "peer_address"]
 
 T = TypeVar("T")
 
@@ -36,6 +38,13 @@ PAGING = (
         },
     ),
 )
+
+
+def peer_address(trusted: Sequence[Network]) -> str:
+    """Who asks, out of the present request; trusted: proxies whose X-Forwarded-For is believed."""
+    peer = request.remote_addr or ""
+    chain = request.headers.get("X-Forwarded-For", "")
+    return forwarded_for(chain, peer, trusted) if trusted and chain else peer
 
 
 async def livego_fields() -> Mapping[str, str]:

@@ -3,27 +3,21 @@
 /* global Centrifuge */
 
 import { t } from "/assets/shared/i18n.js";
+import { becomeGuest, describe, forgetToken, keptToken } from "/assets/shared/identity.js";
 import { ChatPanel } from "/assets/player/chat_panel.js";
 import { Danmaku } from "/assets/player/danmaku.js";
 
 const BACKLOG = 50; // messages a newcomer is shown
 const MUTED_FOR = 600; // seconds
-const TOKEN = "livetrio.im-token";
-
-/** Who the page speaks as: the token of its address (#token=...), kept until the tab closes. */
-function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem(TOKEN, given);
-    history.replaceState(history.state, "", location.pathname + location.search);
-  }
-  return sessionStorage.getItem(TOKEN) ?? "";
-}
+const REFUSED = 3500; // Centrifugo's code for a token that is not valid
 
 export class Chat {
-  /** root: where the panel goes; screen: what danmaku fly over. */
-  constructor(root, screen) {
-    this.token = takeToken();
+  /** root: where the panel goes; screen: what danmaku fly over; onevent(data) hears all that is
+   * published, onjoined({recovered}) that everything from now on will be heard. */
+  constructor(root, screen, { onevent = () => {}, onjoined = () => {} } = {}) {
+    this.token = keptToken();
+    this.onevent = onevent;
+    this.onjoined = onjoined;
     this.danmaku = new Danmaku(screen);
     this.panel = new ChatPanel(root, {
       say: (text) => this.#say(text),
@@ -39,16 +33,32 @@ export class Chat {
     this.held = null; // what comes while the past is being fetched
   }
 
-  /** Into the room of a stream, out of the one before. bound: where IM listens, if it does. */
-  enter(stream, bound) {
+  /** Into the room of a stream, out of the one before. bound: where IM listens, if it does;
+   * guests: may we be somebody without a token of the site? */
+  enter(stream, bound, guests = false) {
     const room = stream ? `room:${stream.app}/${stream.name}` : "";
     const possible = room && bound && (bound.tls || location.protocol !== "https:");
     this.panel.root.hidden = !possible;
     if (!possible || room === this.room) return;
     this.#leave();
     this.room = room;
-    this.client ??= this.#connect(bound);
+    this.client ??= this.#connect(bound, guests);
     this.#join();
+  }
+
+  /** Out of the room, for good. */
+  close() {
+    this.client?.disconnect();
+  }
+
+  /** Who is in the room: [{user, name}], each user once. */
+  async present() {
+    const { clients } = await this.subscription.presence();
+    const known = new Map();
+    for (const info of Object.values(clients)) {
+      if (info.user) known.set(info.user, { user: info.user, name: nameOf(info) });
+    }
+    return [...known.values()];
   }
 
   #leave() {
@@ -59,23 +69,35 @@ export class Chat {
     this.danmaku.clear();
   }
 
-  #connect({ port, tls }) {
+  #connect({ port, tls }, guests) {
     const url = `${tls ? "wss" : "ws"}://${location.hostname}:${port}/connection/websocket`;
     const client = new Centrifuge(url, {
       token: this.token, name: "livetrio player", minReconnectDelay: 300, maxReconnectDelay: 5000,
+      ...(guests && { getToken: () => becomeGuest() }),
     });
     client.on("connected", (context) => {
       this.me.client = context.client;
     });
     client.on("connecting", () => this.panel.state("connecting"));
-    client.on("disconnected", ({ code }) => this.panel.state(code === 3500 ? "token" : "closed"));
+    client.on("disconnected", ({ code }) => {
+      // A guest of a server that has another secret by now becomes another guest, once.
+      if (guests && code === REFUSED && describe(this.token).guest) {
+        forgetToken();
+        this.token = "";
+        client.setToken("");
+        client.connect();
+      } else this.panel.state(code === REFUSED ? "token" : "closed");
+    });
     client.connect();
     return client;
   }
 
   #join() {
     const subscription = this.client.newSubscription(this.room, { recoverable: true });
-    subscription.on("publication", (publication) => this.#hear(publication));
+    subscription.on("publication", (publication) => {
+      this.onevent(publication.data);
+      this.#hear(publication);
+    });
     subscription.on("subscribing", () => this.panel.state("connecting"));
     subscription.on("subscribed", (context) => this.#joined(subscription, context));
     subscription.on("unsubscribed", ({ code, reason }) => {
@@ -87,6 +109,7 @@ export class Chat {
   }
 
   async #joined(subscription, { recovered, wasRecovering, streamPosition }) {
+    this.onjoined({ recovered: Boolean(wasRecovering && recovered) });
     try {
       if (!(wasRecovering && recovered)) await this.#catchUp(subscription, streamPosition);
       const { user, moderator } = await this.#rpc("room.me", {});
@@ -182,5 +205,8 @@ export class Chat {
 /** What others call somebody: the name the site has given, the user, or a number. */
 function nameOf(info) {
   if (!info) return "";
-  return info.connInfo?.name || info.user || t("chat.guest", { id: info.client.slice(0, 4) });
+  if (info.connInfo?.name) return info.connInfo.name;
+  if (info.user && !info.user.startsWith("guest-")) return info.user;
+  const id = (info.user || `guest-${info.client}`).slice(6, 10);
+  return t("chat.guest", { id });
 }

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const REFRESH = 3000; // milliseconds
 
 let chosen = fromAddress();
-let server = { ports: {}, webrtc: false, turn: false };
+let server = { ports: {}, webrtc: false, turn: false, guests: false };
 let streams = [];
 let known = "";
 
@@ -56,7 +56,7 @@ function choose(stream, { push = true } = {}) {
 }
 
 function start() {
-  chat.enter(chosen, server.ports.im);
+  chat.enter(chosen, server.ports.im, server.guests);
   if (!chosen) {
     player.stop();
     show($("veil"), el("p", {}, t("player.choose")));
@@ -141,7 +141,7 @@ async function refresh() {
   try {
     const answer = await fetch("/v1/public/streams?per_page=200");
     const told = await answer.json();
-    server = { ports: told.ports, webrtc: told.webrtc, turn: told.turn };
+    server = { ports: told.ports, webrtc: told.webrtc, turn: told.turn, guests: told.guests };
     streams = told.items;
     const listed = JSON.stringify([server, streams.map(title)]);
     if (!known) start();
