@@ -16,7 +16,7 @@ from livetrio.control.public import public_app
 HTML = sorted(STATIC.rglob("*.html"))
 SCRIPTS = sorted(path for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
 PAGES = [(operator_app, "/console/"), (operator_app, "/docs"), (public_app, "/"),
-         (public_app, "/publish"),
+         (public_app, "/publish"), (public_app, "/room?room=live%2Fparty"),
          (public_app, "/player?stream=live%2Fmovie")]  # fmt: skip
 
 
@@ -137,7 +137,8 @@ def test_a_script_makes_no_html_of_text_and_imports_what_exists(script) -> None:
 
 
 def test_every_text_exists_in_both_languages() -> None:
-    source = (STATIC / "shared" / "texts.js").read_text(encoding="utf-8")
+    files = [STATIC / "shared" / name for name in ("texts.js", "room_texts.js")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     entries = re.findall(
         r'^  "([^"]+)": \["((?:[^"\\]|\\.)+)", "((?:[^"\\]|\\.)+)"\],$', source, re.M
     )

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import trio
@@ -65,20 +66,24 @@ class Browser:
     """One Chromium. All its verbs block in the driver, hence run in a worker thread."""
 
     def __init__(self, driver: Chrome) -> None:
-        self._driver = driver
+        self.driver = driver
+
+    async def in_turn(self, command: Callable[[], Any]) -> Any:
+        """Run what blocks in the driver."""
+        return await trio.to_thread.run_sync(command)
 
     async def open(self, url: str) -> None:
         """Load a page and wait for its load event."""
-        await trio.to_thread.run_sync(self._driver.get, url)
+        await self.in_turn(partial(self.driver.get, url))
 
     async def prepare(self, script: str) -> None:
         """Run a script in every page from now on, before the page's own."""
         command = "Page.addScriptToEvaluateOnNewDocument"
-        await trio.to_thread.run_sync(self._driver.execute_cdp_cmd, command, {"source": script})
+        await self.in_turn(partial(self.driver.execute_cdp_cmd, command, {"source": script}))
 
     async def js(self, script: str, *args: object) -> Any:
         """Run a function body in the page; what it returns, as JSON has it."""
-        return await trio.to_thread.run_sync(self._driver.execute_script, script, *args)
+        return await self.in_turn(partial(self.driver.execute_script, script, *args))
 
     async def until(self, holds: Callable[[], Awaitable[bool]], *, deadline: float = 30) -> None:
         """Wait until something is so in the page; AssertionError if it is not in time."""
@@ -90,14 +95,14 @@ class Browser:
 
     async def cdp(self, command: str, **parameters: object) -> Any:
         """A command of the DevTools protocol: "Network.emulateNetworkConditions" ..."""
-        return await trio.to_thread.run_sync(self._driver.execute_cdp_cmd, command, parameters)
+        return await self.in_turn(partial(self.driver.execute_cdp_cmd, command, parameters))
 
     async def title(self) -> str:
         return str(await self.js("return document.title"))
 
     async def console(self) -> list[str]:
         """What the page's console has said since the last call, errors of loading included."""
-        entries = await trio.to_thread.run_sync(self._driver.get_log, "browser")
+        entries = await self.in_turn(partial(self.driver.get_log, "browser"))
         return [f"{entry['level']}: {entry['message']}" for entry in entries]
 
     async def playback(self, selector: str = "video") -> Playback | None:

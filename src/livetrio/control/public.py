@@ -1,5 +1,6 @@
 """The public face, on web_addr: a page that lists the live streams and plays one, another that
-publishes from a browser, and what others put there: signalling, TURN credentials."""
+publishes from a browser, the room page, and what others put there: signalling, TURN credentials,
+rooms, tokens for guests."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ from dataclasses import asdict
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse as Response
 
+from livetrio.config import Network
 from livetrio.control.answers import json_answer
 from livetrio.control.context import ControlContext
 from livetrio.control.fields import PAGING, paged
+from livetrio.control.guests import GUEST_PATH
 from livetrio.control.operator import bare_app
 from livetrio.control.pages import add_pages
+from livetrio.control.qr import QrCodes
 from livetrio.control.table import Answer, Operation, register
 from livetrio.control.view import public_view
 from livetrio.store.keys import is_key
@@ -23,21 +27,33 @@ __all__ = ["public_app"]
 _WATCHED_ON = frozenset({"rtmp", "rtmps", "httpflv", "hls", "im"})
 _FETCHED_FROM = ("httpflv", "hls", "im")
 _WHEP = "/{app}/{name}/whep"
+_ROOMS = "/v1/rooms"
 
 
 def public_app(
-    context: ControlContext, operations: Sequence[Operation] = (), *, turn: bool = False
+    context: ControlContext,
+    operations: Sequence[Operation] = (),
+    *,
+    turn: bool = False,
+    trusted: Sequence[Network] = (),
 ) -> QuartTrio:
     """The application for web_addr. What it has itself changes nothing, so it asks for nothing.
 
     Args:
         context: of this node.
-        operations: of others, who ask for what they need: signalling, TURN credentials.
-        turn: does it pay to ask for those?
+        operations: of others, who ask for what they need: signalling, TURN credentials, rooms.
+        turn: does it pay to ask for credentials?
+        trusted: proxies whose X-Forwarded-For is believed.
     """
     app = bare_app()
     media = [context.bound[name] for name in _FETCHED_FROM if name in context.bound]
-    webrtc = any(operation.path == _WHEP for operation in operations)
+    paths = {operation.path for operation in operations}
+    offered = {
+        "webrtc": _WHEP in paths,
+        "turn": turn,
+        "rooms": _ROOMS in paths,
+        "guests": GUEST_PATH in paths,
+    }
     ports = {name: asdict(bound) for name, bound in context.bound.items() if name in _WATCHED_ON}
 
     async def streams() -> Response:
@@ -50,8 +66,7 @@ def public_app(
         )
         chosen, about = paged(live)
         items = [public_view(stream) for stream in chosen]
-        told = {"ports": ports, "webrtc": webrtc, "turn": turn, "items": items}
-        answer = json_answer(about | told)
+        answer = json_answer(about | {"ports": ports, **offered, "items": items})
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
 
@@ -64,9 +79,9 @@ def public_app(
         {200: Answer("streams, and the ports they are watched on", {"type": "object"})},
         parameters=PAGING,
     )
-    register(app, [listing, *operations])
-    player, publish = "player/index.html", "publish/index.html"
-    add_pages(app, {"/": player, "/player": player, "/publish": publish}, media)
+    register(app, [listing, *QrCodes(trusted=trusted).operations(), *operations])
+    pages = {"/": "player", "/player": "player", "/publish": "publish", "/room": "room"}
+    add_pages(app, {path: f"{folder}/index.html" for path, folder in pages.items()}, media)
 
     @app.after_request
     async def _after_request(response: Response) -> Response:

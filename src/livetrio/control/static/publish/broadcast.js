@@ -14,8 +14,9 @@ export function codecs() {
 }
 
 export class Broadcast {
-  /** target {app, name, key, codec, rate (kbit/s), turn (is there a TURN server?)}; onstate("connecting" | "live" | "away" |
-   * "refused", reason). */
+  /** target {app, name, key, codec, rate (kbit/s), turn (is there a TURN server?), quiet (send
+   * nothing while nobody speaks), layers (of simulcast, 1 by default)};
+   * onstate("connecting" | "live" | "away" | "refused", reason). */
   constructor(stream, target, onstate) {
     this.stream = stream;
     this.target = target;
@@ -64,7 +65,8 @@ export class Broadcast {
       const servers = turn ? await iceServers(app, name, key) : [];
       if (this.abort.signal.aborted) return;
       const pc = new RTCPeerConnection({ iceServers: servers, bundlePolicy: "max-bundle" });
-      this.session = new Session(pc, { token: key, onlost: () => this.#again() });
+      const edit = this.target.quiet ? discontinuous : undefined;
+      this.session = new Session(pc, { token: key, onlost: () => this.#again(), edit });
       this.stats = new RtcStats(pc);
       pc.addEventListener("connectionstatechange", () => {
         if (pc.connectionState !== "connected") return;
@@ -84,8 +86,16 @@ export class Broadcast {
   }
 
   #add(pc, track) {
-    const sender = pc.addTransceiver(track, { direction: "sendonly", streams: [this.stream] });
-    if (track.kind !== "video") return;
+    const video = track.kind === "video";
+    const { layers = 1 } = this.target;
+    // the largest one last, as the server and Chromium expect it
+    const sendEncodings = Array.from({ length: video && layers > 1 ? layers : 0 }, (_, number) => ({
+      rid: `l${number}`, scaleResolutionDownBy: 2 ** (layers - 1 - number),
+    }));
+    const sender = pc.addTransceiver(track, {
+      direction: "sendonly", streams: [this.stream], ...(sendEncodings.length && { sendEncodings }),
+    });
+    if (!video) return;
     const { codecs: known } = RTCRtpSender.getCapabilities("video");
     const first = ({ mimeType }) => mimeType.toLowerCase() === `video/${this.target.codec}`.toLowerCase();
     sender.setCodecPreferences([...known.filter(first), ...known.filter((one) => !first(one))]);
@@ -95,7 +105,11 @@ export class Broadcast {
     const sender = pc.getSenders().find(({ track }) => track?.kind === "video");
     if (!sender) return;
     const parameters = sender.getParameters();
-    for (const encoding of parameters.encodings) encoding.maxBitrate = this.target.rate * 1000;
+    const { length } = parameters.encodings;
+    parameters.encodings.forEach((encoding, number) => {
+      // a quarter of the pixels needs about a third of the bits
+      encoding.maxBitrate = Math.round((this.target.rate * 1000) / 3 ** (length - 1 - number));
+    });
     parameters.degradationPreference = "balanced";
     await sender.setParameters(parameters);
   }
@@ -107,4 +121,13 @@ export class Broadcast {
     this.failures += 1;
     this.timer = setTimeout(() => this.#open(), wait);
   }
+}
+
+/** Opus pauses while nobody speaks, if the receiver says that it may (RFC 7587 section 6.1). */
+function discontinuous(sdp) {
+  const [, format] = sdp.match(/^a=rtpmap:(\d+) opus\/48000/im) ?? [];
+  if (!format) return sdp;
+  const line = new RegExp(`^(a=fmtp:${format} )(.*)$`, "m");
+  if (line.test(sdp)) return sdp.replace(line, "$1usedtx=1;$2");
+  return sdp.replace(/^(a=rtpmap:\d+ opus\/48000.*)$/im, `$1\r\na=fmtp:${format} usedtx=1`);
 }

@@ -1,6 +1,7 @@
 // The picture and the sound that are published: cameras, microphones, screens.
 
 const RATIO = 16 / 9;
+const VOICE = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
 /** Devices by kind, as far as the browser tells: names only after a permission was given. */
 export async function devices() {
@@ -10,9 +11,9 @@ export async function devices() {
 }
 
 /** Open what is wished for: {source: "camera" | "screen" | "none", camera, microphone, height};
- * microphone "none" is silence, "" the browser's choice. Gives a MediaStream.
- * Throws what getUserMedia throws: NotAllowedError, NotFoundError ... */
-export async function capture({ source, camera, microphone, height }) {
+ * microphone "none" is silence, "" the browser's choice; voice: others are heard by loudspeakers
+ * beside it. Gives a MediaStream. Throws what getUserMedia throws: NotAllowedError ... */
+export async function capture({ source, camera, microphone, height, voice = false }) {
   const video = { height: { ideal: height }, width: { ideal: Math.round(height * RATIO) }, frameRate: { ideal: 30 } };
   const tracks = [];
   try {
@@ -24,7 +25,7 @@ export async function capture({ source, camera, microphone, height }) {
     if (source === "camera") wanted.video = { ...video, ...(camera && { deviceId: { exact: camera } }) };
     // one sound only: that of the screen, if there is any, else the microphone's
     if (microphone !== "none" && !tracks.some((track) => track.kind === "audio")) {
-      wanted.audio = microphone ? { deviceId: { exact: microphone } } : true;
+      wanted.audio = { ...(voice && VOICE), ...(microphone && { deviceId: { exact: microphone } }) };
     }
     if (wanted.video || wanted.audio) {
       tracks.push(...(await navigator.mediaDevices.getUserMedia(wanted)).getTracks());

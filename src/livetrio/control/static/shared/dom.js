@@ -35,8 +35,9 @@ export async function copyText(text) {
   area.remove();
 }
 
-/** A native modal dialog; resolves to what was entered, true, or null if it was dismissed. */
-export function ask({ title, text, ok, cancel, input }) {
+/** A native modal dialog; resolves to what was entered, true, or null if it was dismissed.
+ * input: the type of a field to fill; more: fields of the caller's own. */
+export function ask({ title, text, ok, cancel, input, more = [] }) {
   return new Promise((resolve) => {
     const field = input ? el("input", { type: input, required: true, autocomplete: "off" }) : null;
     const dialog = el(
@@ -47,7 +48,7 @@ export function ask({ title, text, ok, cancel, input }) {
           method: "dialog",
           onsubmit: () => resolve(field ? field.value : true),
         },
-        el("h2", {}, title), el("p", { class: "quiet" }, text), field,
+        el("h2", {}, title), el("p", { class: "quiet" }, text), field, more,
         el(
           "div", { class: "row" },
           el("button", { type: "button", class: "push", onclick: () => dialog.close() }, cancel),

@@ -1,6 +1,7 @@
 // The pages' words in English and Chinese, and the choice of language and theme.
 
 import { el } from "./dom.js";
+import { roomTexts } from "./room_texts.js";
 import { texts } from "./texts.js";
 
 const LANGUAGES = { en: "English", zh: "中文" };
@@ -15,7 +16,7 @@ function pick() {
 
 /** The text with this id; {word} in it becomes values.word. Unknown ids give the fallback. */
 export function t(id, values = {}, fallback = id) {
-  const pair = texts[id];
+  const pair = texts[id] ?? roomTexts[id];
   const text = pair ? pair[language === "zh" ? 1 : 0] : fallback;
   return text.replace(/{(\w+)}/g, (whole, word) => (word in values ? String(values[word]) : whole));
 }

@@ -28,11 +28,13 @@ export async function iceServers(app, stream, token) {
 
 /** The media of an RTCPeerConnection at a WHIP or WHEP endpoint. */
 export class Session {
-  /** onlost(reason) is called once, when the connection has ended without close(). */
-  constructor(pc, { token = "", onlost = () => {} } = {}) {
+  /** onlost(reason) is called once, when the connection has ended without close(); edit(sdp) may
+   * change the server's answer before the browser sees it. */
+  constructor(pc, { token = "", onlost = () => {}, edit = (sdp) => sdp } = {}) {
     this.pc = pc;
     this.token = token;
     this.onlost = onlost;
+    this.edit = edit;
     this.url = null;
     this.etag = null;
     this.candidates = [];
@@ -63,7 +65,33 @@ export class Session {
       this.#delete();
       return;
     }
-    await pc.setRemoteDescription({ type: "answer", sdp });
+    await pc.setRemoteDescription({ type: "answer", sdp: this.edit(sdp) });
+    this.#trickle();
+  }
+
+  /** Let the server offer what it has, and answer (draft-ietf-wish-whep section 4.3). */
+  async receive(endpoint, signal) {
+    const { pc } = this;
+    const offer = await fetch(endpoint, { method: "POST", headers: this.#headers(), signal });
+    if (!offer.ok) throw new Refused(offer.status, await reason(offer));
+    const sdp = await offer.text();
+    this.url = new URL(offer.headers.get("Location"), offer.url).href;
+    if (this.closed) {
+      this.#delete();
+      return;
+    }
+    const servers = linkedServers(offer.headers.get("Link") ?? "");
+    if (servers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
+    await pc.setRemoteDescription({ type: "offer", sdp });
+    await pc.setLocalDescription();
+    const answer = await fetch(this.url, {
+      method: "PATCH",
+      headers: this.#headers({ "Content-Type": "application/sdp" }),
+      body: pc.localDescription.sdp,
+      signal,
+    });
+    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
+    this.etag = offer.headers.get("ETag"); // from here on candidates may follow
     this.#trickle();
   }
 
@@ -134,7 +162,8 @@ export class Session {
       const theirs = credentials(await answer.text());
       const sdp = before
         .replace(/^a=ice-ufrag:.*$/gm, `a=ice-ufrag:${theirs.ufrag}`)
-        .replace(/^a=ice-pwd:.*$/gm, `a=ice-pwd:${theirs.pwd}`);
+        .replace(/^a=ice-pwd:.*$/gm, `a=ice-pwd:${theirs.pwd}`)
+        .replace(/^a=setup:actpass\r?$/gm, "a=setup:passive"); // it was the server's offer
       await pc.setRemoteDescription({ type: "answer", sdp });
     } catch (error) {
       // 404: the server gave us up. No network: the timer decides.
@@ -154,6 +183,18 @@ export class Session {
 function credentials(sdp) {
   const value = (name) => sdp.match(new RegExp(`^a=${name}:(\\S+)`, "m"))?.[1] ?? "";
   return { ufrag: value("ice-ufrag"), pwd: value("ice-pwd"), mid: value("mid") };
+}
+
+/** ICE servers of a Link header (RFC 9725 section 4.6). */
+function linkedServers(header) {
+  const found = [];
+  for (const [, urls, more] of header.matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+=(?:"[^"]*"|[\w-]+))*)/g)) {
+    const fields = [...more.matchAll(/([\w-]+)=(?:"([^"]*)"|([\w-]+))/g)];
+    const about = Object.fromEntries(fields.map(([, name, quoted, word]) => [name, quoted ?? word]));
+    if (about.rel !== "ice-server") continue;
+    found.push({ urls, username: about.username, credential: about.credential });
+  }
+  return found;
 }
 
 async function reason(answer) {

@@ -13,11 +13,12 @@ export class RtcStats {
 
   /** Look. {rate (bit/s), fps, width, height, rtt (s), lost (share), codec, delay (s)} */
   async look() {
-    const found = { video: null, audio: null, pair: null, remote: {} };
+    const found = { video: null, audio: null, pair: null, remote: {}, inbound: [] };
     const all = await this.pc.getStats();
     for (const report of all.values()) {
       if (report.type === "inbound-rtp" || report.type === "outbound-rtp") {
         const known = found[report.kind];
+        if (report.type === "inbound-rtp") found.inbound.push(report);
         if (!known || (report.frameWidth ?? 0) > (known.frameWidth ?? 0)) found[report.kind] = report;
       } else if (report.type === "remote-inbound-rtp" || report.type === "remote-outbound-rtp") {
         found.remote[report.kind] = report;
@@ -37,7 +38,7 @@ export class RtcStats {
       width: video?.frameWidth ?? 0,
       height: video?.frameHeight ?? 0,
       rtt,
-      lost: sending ? (found.remote[main.kind]?.fractionLost ?? 0) : lostShare(main),
+      lost: sending ? (found.remote[main.kind]?.fractionLost ?? 0) : lostShare(found.inbound),
       dropped: (video?.framesDropped ?? 0) + (video?.freezeCount ?? 0),
       codec: all.get(video?.codecId)?.mimeType.split("/")[1] ?? "",
       limited: video?.qualityLimitationReason ?? "none",
@@ -71,7 +72,12 @@ export class RtcStats {
   }
 }
 
-function lostShare({ packetsLost = 0, packetsReceived = 0 }) {
-  const all = packetsLost + packetsReceived;
-  return all ? Math.max(0, packetsLost) / all : 0;
+/** Of all that is received: a room comes in many streams. */
+function lostShare(inbound) {
+  let [lost, all] = [0, 0];
+  for (const { packetsLost = 0, packetsReceived = 0 } of inbound) {
+    lost += Math.max(0, packetsLost);
+    all += Math.max(0, packetsLost) + packetsReceived;
+  }
+  return all ? lost / all : 0;
 }

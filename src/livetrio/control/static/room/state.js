@@ -1,0 +1,114 @@
+// The room's state as this page knows it: asked for once, then followed by numbered events.
+
+const HELD = 500; // events kept while the state is being fetched; a gap means to fetch again
+const AGAIN = 2000; // milliseconds until the state is asked for again where that failed
+
+/** A JSON merge patch (RFC 7396). */
+export function merge(state, patch) {
+  if (patch === null || typeof patch !== "object" || Array.isArray(patch)) return patch;
+  const whole = state !== null && typeof state === "object" && !Array.isArray(state);
+  const result = whole ? { ...state } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete result[name];
+    else result[name] = merge(result[name], value);
+  }
+  return result;
+}
+
+export class RoomState {
+  /** fetchState() gives the whole state; onchange(state, event) is told every change, with event
+   * null where the state was fetched; onfail(error) that it could not be. */
+  constructor(fetchState, onchange, onfail = () => {}) {
+    this.fetchState = fetchState;
+    this.onchange = onchange;
+    this.onfail = onfail;
+    this.state = null;
+    this.held = null; // events that came while the state was on its way
+    this.again = false;
+    this.timer = 0;
+    this.closed = false;
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  /** Fetch the whole state. Events that come meanwhile are kept, and applied after it. */
+  async sync() {
+    if (this.closed) return;
+    if (this.held) {
+      this.again = true; // what is on its way may be older than what made us ask
+      return;
+    }
+    clearTimeout(this.timer);
+    this.held = [];
+    let fetched = null;
+    try {
+      fetched = await this.fetchState();
+    } catch (error) {
+      if (this.closed) return;
+      this.onfail(error);
+      this.timer = setTimeout(() => this.sync(), AGAIN);
+    }
+    const { held } = this;
+    this.held = null;
+    if (this.closed) return;
+    if (fetched) this.#take(fetched, null);
+    for (const event of held) this.hear(event);
+    if (this.again) {
+      this.again = false;
+      await this.sync();
+    }
+  }
+
+  /** One publication of the room's channel; those that are no events of a room do nothing. */
+  hear(event) {
+    if (this.closed || event === null || typeof event !== "object") return;
+    const numbered = Boolean(event.changes) && Number.isInteger(event.version);
+    if (!numbered && !event.slots && event.type !== "room.speaking") return;
+    if (this.held) {
+      if (this.held.length < HELD) this.held.push(event);
+      return;
+    }
+    const { state } = this;
+    if (!state) return;
+    if (event.life !== undefined && event.life !== state.life) {
+      if (numbered) this.sync(); // opened anew; or an old word of the one before, and no harm done
+    } else if (!numbered) {
+      const news = event.slots ? { slots: event.slots } : { speaking: event.seats ?? [] };
+      this.#take({ ...state, ...news }, event);
+    } else if (event.version === state.version + 1) {
+      this.#take(merge(state, event.changes), event);
+    } else if (event.version > state.version) this.sync();
+  }
+
+  #take(state, event) {
+    const { state: known } = this;
+    // an answer that was overtaken by events
+    if (!event && known && known.life === state.life && known.version > state.version) return;
+    this.state = state;
+    this.onchange(state, event);
+  }
+}
+
+/** The seat of a user, taken or reserved: {number, ...seat}; null if he has none. */
+export function seatOf(state, user) {
+  const found = Object.entries(state?.seats ?? {}).find(([, seat]) => seat.user === user);
+  return found && user ? { ...found[1], number: Number(found[0]) } : null;
+}
+
+/** What somebody may do here: {owner, staff}. roles: of his token. */
+export function rights(state, user, roles) {
+  const admin = roles.includes("admin");
+  const owner = Boolean(user) && state.owner?.user === user;
+  const manager = Boolean(state.managers?.[user]) || roles.includes("moderator");
+  return { owner: owner || admin, staff: owner || admin || manager };
+}
+
+/** What room and page call somebody without a name. */
+export const nameIn = (state, user) => {
+  const seat = seatOf(state, user);
+  return seat?.name || state.applications?.[user]?.name ||
+    (state.owner?.user === user ? state.owner.name : "") || user;
+};
