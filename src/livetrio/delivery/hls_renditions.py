@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NoReturn
@@ -44,8 +44,10 @@ _SETTLE: Final = 1.0
 """Seconds a stream may take to show all its tracks before its plain variant is chosen."""
 _ASKED_EVERY: Final = 1.0
 """Seconds between two notes that somebody asks for a window."""
-_LOOK_EVERY: Final = 64
-"""Events; fewer than the queue of a listener holds (media/events.py)."""
+
+
+def _never(key: StreamKey) -> bool:  # noqa: ARG001
+    return False
 
 
 @dataclass(eq=False)
@@ -68,12 +70,23 @@ class HlsRenditions:
         renditions: Renditions,
         options: HlsOptions,
         apps: Collection[str],
+        *,
+        on_request: Callable[[StreamKey], bool] = _never,
     ) -> None:
-        """apps: those whose plain variant is made all the time."""
+        """
+        Args:
+            registry: where streams are.
+            renditions: of their sound, where a container needs another.
+            options: how they are cut.
+            apps: those whose streams' plain variant is made all the time.
+            on_request: streams of which it is made from the first request on only: a room has
+                many, which are watched by other ways.
+        """
         self.options = options
         self._registry = registry
         self._renditions = renditions
         self._apps = apps
+        self._on_request = on_request
         self._listings: OrderedDict[Place, Listing] = OrderedDict()
         self._prefixes: dict[str, Place] = {}
         self._makers: dict[Place, _Maker] = {}
@@ -91,15 +104,7 @@ class HlsRenditions:
 
     async def run(self) -> NoReturn:
         """Begin with every stream that comes, until cancelled."""
-        with self._registry.events.listen() as events:
-            self._look()
-            read = 0
-            async for event in events:
-                # Events only say when to look; see ingest/static_push.py.
-                read += 1
-                if event.type.startswith("stream.") or read % _LOOK_EVERY == 0:
-                    self._look()
-        raise AssertionError("unreachable: events do not end")
+        await self._registry.events.follow("stream.", self._look)
 
     def listing(self, place: Place, stream: Stream) -> Listing:
         """The window of a stream that is live, with its playlists; made from now on if it was
@@ -133,7 +138,9 @@ class HlsRenditions:
 
     def _look(self) -> None:
         for key, stream in self._registry.streams.items():
-            if key.app in self._apps and stream not in self._begun and not stream.ending:
+            if stream in self._begun or stream.ending or self._on_request(key):
+                continue
+            if key.app in self._apps:
                 self._begun.add(stream)
                 stream.scope.nursery.start_soon(self._begin, stream, name="hls")
 
@@ -202,16 +209,23 @@ class HlsRenditions:
         try:
             async with open_scope("hls", place.variant, parent=stream.scope):
                 with maker.life, guarded(faults.append):
-                    audio = place.needed_audio(stream.tracks)
-                    async with self._renditions.open(stream, audio=audio) as edition:
-                        await Packager(
-                            edition,
-                            place,
-                            window,
-                            self.options,
-                            low_latency=place.variant == "ll",
-                            pacer=stream.pacer,
-                        ).run()
+                    begin: int | None = None
+                    while True:
+                        audio = place.needed_audio(stream.tracks)
+                        async with self._renditions.open(stream, audio=audio) as edition:
+                            packager = Packager(
+                                edition,
+                                place,
+                                window,
+                                self.options,
+                                low_latency=place.variant == "ll",
+                                pacer=stream.pacer,
+                                begin=begin,
+                            )
+                            await packager.run()
+                        begin = packager.outgrown_at
+                        if begin is None:
+                            break
                     ended = True
         finally:
             if self._makers.get(place) is maker:
@@ -220,7 +234,8 @@ class HlsRenditions:
                 # livego, and come back; after an end they would not, when the publisher does.
                 if faults or not (ended or stream.ring.ended) or not self.options.keep_after_end:
                     window.drop()
-                window.end()
+                with trio.CancelScope(shield=True):  # they are some thousands at most
+                    await window.end()
             for fault in faults:
                 self._blame(place, fault)
 

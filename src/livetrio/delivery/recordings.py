@@ -33,8 +33,6 @@ __all__ = ["Recordings", "open_recordings"]
 
 log = get_logger(__name__)
 
-_LOOK_EVERY: Final = 64
-"""Events; fewer than the queue of a listener holds (media/events.py)."""
 _TIDY_EVERY: Final = 60.0
 """Seconds between two looks for what is too old or too much."""
 
@@ -139,15 +137,7 @@ class Recordings:
         """Record what the configuration says, and tidy up, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tidy)
-            with self._registry.events.listen() as events:
-                self._look()
-                read = 0
-                async for event in events:
-                    # Events only say when to look; see ingest/static_push.py.
-                    read += 1
-                    if event.type.startswith("stream.") or read % _LOOK_EVERY == 0:
-                        self._look()
-        raise AssertionError("unreachable: events do not end")
+            await self._registry.events.follow("stream.", self._look)
 
     def _look(self) -> None:
         streams = set(self._registry.streams.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from functools import partial
+from typing import NoReturn
 from urllib.parse import quote
 
 from livetrio.errors import Refused
@@ -15,9 +16,6 @@ from livetrio.packet import StreamKey
 __all__ = ["push_statically"]
 
 log = get_logger(__name__)
-
-_LOOK_EVERY: Final = 64
-"""Events; fewer than the queue of a listener holds (media/events.py)."""
 
 
 async def push_statically(
@@ -35,17 +33,8 @@ async def push_statically(
             stream's name are added.
     """
     running: dict[tuple[StreamKey, str], str] = {}  # relay ids
-    with registry.events.listen() as events:
-        _reconcile(registry, relays, targets, running)
-        read = 0
-        async for event in events:
-            # Events only say when to look: what is done follows from the streams that are
-            # there. One is lost only while a full queue of others waits to be read, so a look
-            # at every so many of any kind, fewer than a queue, comes after it for certain.
-            read += 1
-            if event.type.startswith("stream.") or read % _LOOK_EVERY == 0:
-                _reconcile(registry, relays, targets, running)
-    raise AssertionError("unreachable: events do not end")
+    look = partial(_reconcile, registry, relays, targets, running)
+    await registry.events.follow("stream.", look)
 
 
 def _reconcile(

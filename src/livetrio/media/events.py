@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import trio
 
@@ -13,6 +14,7 @@ __all__ = ["Event", "Events"]
 
 _QUEUE = 256
 """Events a listener may be behind before it starts to lose the newest (and is told how many)."""
+_LOOK_EVERY = _QUEUE // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,22 @@ class Events:
             event = Event(type_, data)
             for listener in self._listeners:
                 listener.offer(event)
+
+    async def follow(self, prefix: str, look: Callable[[], None]) -> NoReturn:
+        """Call `look` now, and whenever events of the types with this prefix have come.
+
+        Events only say when to look: what `look` does must follow from what there is by then.
+        One is lost only while a full queue of others waits to be read, so a look at every so
+        many of any kind, fewer than a queue, comes after it for certain.
+        """
+        with self.listen() as events:
+            look()
+            read = 0
+            async for event in events:
+                read += 1
+                if event.type.startswith(prefix) or read % _LOOK_EVERY == 0:
+                    look()
+        raise AssertionError("unreachable: events do not end")
 
     @contextmanager
     def listen(self) -> Iterator[AsyncIterator[Event]]:
