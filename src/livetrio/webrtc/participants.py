@@ -1,4 +1,4 @@
-"""Participants: Python code of this process that watches a stream or publishes one.
+"""Participants: Python code of this process that watches, publishes or sits in a room.
 
 For companions, music bots, mixers, detectors. Frames are PyAV's; coding happens in worker
 threads, a bounded number of them, so that no bot holds the server up. Everything of a
@@ -8,10 +8,8 @@ leaving the block leaves nothing.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Final
 
 import trio
@@ -19,21 +17,18 @@ from aiortc.mediastreams import MediaStreamTrack
 
 from livetrio.media.client import Client
 from livetrio.media.registry import Registry
-from livetrio.media.ring import EndOfStream
-from livetrio.media.stream import Publication, Stream
-from livetrio.net.guard import guarded
-from livetrio.net.scope import Scope, open_scope
-from livetrio.packet import US_PER_SECOND, Codec, Kind, Packet, StreamKey, Track
-from livetrio.webrtc.aio.decode import Frame, FrameDecoder
-from livetrio.webrtc.aio.encode import FrameEncoder, kind_of
-from livetrio.webrtc.aio.track_source import TrackReader, open_track_reader
-from livetrio.wire import amf0
+from livetrio.packet import Codec, StreamKey
+from livetrio.webrtc.aio.encode import FrameEncoder
+from livetrio.webrtc.broadcast import Broadcast
+from livetrio.webrtc.participant_scope import participant_scope
+from livetrio.webrtc.rooms.room_service import Rooms
+from livetrio.webrtc.seated_participant import Sitting, open_sitting
+from livetrio.webrtc.track_playing import playing
+from livetrio.webrtc.watching import Frame, Watching
 
-__all__ = ["Broadcast", "Frame", "Participants", "Watching"]
+__all__ = ["Broadcast", "Frame", "Participants", "Sitting", "Watching"]
 
 _THREADS: Final = 2
-_MAX_TEXT: Final = 10_000
-"""Characters of a caption."""
 
 
 class Participants:
@@ -75,7 +70,7 @@ class Participants:
         Raises:
             Refused: NOT_FOUND.
         """
-        async with _participant(f"{name} watches {key}") as scope:
+        async with participant_scope(f"{name} watches {key}") as scope:
             client = Client("player", "bot", scope, agent=name)
             async with self._registry.subscribe(key, client, wait=wait) as stream:
                 yield Watching(stream, client, self._threads)
@@ -88,6 +83,7 @@ class Participants:
         name: str = "bot",
         codec: Codec = Codec.H264,
         takeover: bool = False,
+        user: str = "",
     ) -> AsyncIterator[Broadcast]:
         """Publish a stream while in the block; leaving it ends the stream.
 
@@ -98,179 +94,56 @@ class Participants:
             name: for people.
             codec: of the video: H264, which reaches every player, or VP8. Sound is Opus.
             takeover: end another publisher that is there.
+            user: who it is, where that matters: on a room's seat.
 
         Raises:
             Refused: CONFLICT, somebody else publishes it; BAD_REQUEST, the codec.
         """
         encoder = FrameEncoder(codec, self._video_bitrate, self._audio_bitrate)
         async with AsyncExitStack() as stack:
-            scope = await stack.enter_async_context(_participant(f"{name} publishes {key}"))
-            client = Client("publisher", "bot", scope, agent=name)
+            scope = await stack.enter_async_context(participant_scope(f"{name} publishes {key}"))
+            client = Client("publisher", "bot", scope, agent=name, user=user)
             publication = await stack.enter_async_context(
                 self._registry.publish(key, client, takeover=takeover)
             )
             broadcast = Broadcast(publication, client, encoder, self._threads)
-            if tracks:
-                reader = await stack.enter_async_context(open_track_reader())
-                nursery = await stack.enter_async_context(trio.open_nursery())
-                stack.callback(nursery.cancel_scope.cancel)
-                stack.callback(_stop, tracks)
-                for track in tracks:
-                    nursery.start_soon(broadcast.play, reader, track, name=f"track {track.kind}")
+            await stack.enter_async_context(playing(tracks, broadcast.send))
             yield broadcast
             publication.finish()
 
-
-class Watching:
-    """A stream as a participant sees it. Made by `Participants.join`."""
-
-    def __init__(self, stream: Stream, client: Client, threads: trio.CapacityLimiter) -> None:
-        self.stream = stream
-        self.client = client
-        self._threads = threads
-
-    def packets(self) -> AsyncIterator[Packet]:
-        """Every packet from the newest key frame on, configurations first, until the stream ends.
-
-        Whoever is too slow is moved to the newest key frame; the stream waits for nobody.
-        """
-        return _Packets(self.stream)
-
-    def frames(self, *kinds: Kind) -> AsyncIterator[Frame]:
-        """The same, decoded: `av.VideoFrame`s and `av.AudioFrame`s with `pts` in microseconds.
-
-        kinds: VIDEO, AUDIO; both by default. Of several tracks of a kind the lowest is taken.
-        """
-        return _Frames(self.stream, kinds or _MEDIA, self._threads)
-
-
-class _Packets:
-    """An iterator and no generator: whoever leaves its loop has nothing to close."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._cursor = stream.ring.cursor()
-        self._ready: deque[Packet] = deque()
-
-    def __aiter__(self) -> _Packets:
-        return self
-
-    async def __anext__(self) -> Packet:
-        while not self._ready:
-            try:
-                self._ready += await self._cursor.read()
-            except EndOfStream:
-                raise StopAsyncIteration from None
-        return self._ready.popleft()
-
-
-class _Frames:
-    """Likewise."""
-
-    def __init__(
-        self, stream: Stream, kinds: Sequence[Kind], threads: trio.CapacityLimiter
-    ) -> None:
-        self._stream = stream
-        self._packets = _Packets(stream)
-        self._decoders = {kind: FrameDecoder() for kind in kinds}
-        self._threads = threads
-        self._ready: deque[Frame] = deque()
-
-    def __aiter__(self) -> _Frames:
-        return self
-
-    async def __anext__(self) -> Frame:
-        while not self._ready:
-            packet = await anext(self._packets)
-            decoder = self._decoders.get(packet.track.kind)
-            if decoder is not None and packet.track.id == self._lowest(packet.track.kind):
-                decode = partial(decoder.feed, packet)
-                self._ready += await trio.to_thread.run_sync(decode, limiter=self._threads)
-        return self._ready.popleft()
-
-    def _lowest(self, kind: Kind) -> int:
-        return min((t.id for t in self._stream.tracks if t.kind is kind), default=0)
-
-
-class Broadcast:
-    """A stream that a participant publishes. Made by `Participants.publish`."""
-
-    def __init__(
+    @asynccontextmanager
+    async def sit(
         self,
-        publication: Publication,
-        client: Client,
-        encoder: FrameEncoder,
-        threads: trio.CapacityLimiter,
-    ) -> None:
-        self.stream = publication.stream
-        self.client = client
-        self._publication = publication
-        self._encoder = encoder
-        self._threads = threads
-        self._began = trio.current_time()
-        self._turns = {kind: trio.Lock() for kind in _MEDIA}
-        self._last: dict[Kind, int] = {}
-        self._text = Track(Kind.DATA, Codec.SCRIPT)
-        publication.on_key_frame_request = self._want_key
+        rooms: Rooms,
+        key: StreamKey,
+        *tracks: MediaStreamTrack,
+        user: str,
+        name: str = "",
+        seat: int | None = None,
+        camera: bool = False,
+    ) -> AsyncIterator[Sitting]:
+        """Have a seat in a room while in the block; leaving it leaves the seat.
 
-    async def send(self, frame: Frame) -> None:
-        """Encode a frame and publish it.
+        It acts with the rights of the site's back end, so it need not apply; a seat that is
+        reserved for its user, or that he has already, is his. It follows when it is moved. When
+        it is kicked, or the room or its stream ends, the block is cancelled, quietly, and
+        `Sitting.reason` says why.
 
-        Times are the frame's (`pts` x `time_base`, from 0 on, the same zero for both kinds), or
-        the clock's where it has none. Call it at the pace of the media: it does not wait for it.
-        A video frame that is not later than the one before is not sent.
+        Args:
+            rooms: of this server.
+            key: the room.
+            tracks: aiortc's, at most one of each kind, sent without further ado. Without any,
+                `Sitting.send` takes frames.
+            user: whose seat it is, as a token's `sub` would say.
+            name: shown to others.
+            seat: None: the one he has or is invited to, else the first that is empty.
+            camera: will there be pictures? Else its camera is shown as off.
 
         Raises:
-            Refused: BAD_REQUEST, a picture of no size.
+            Refused: NOT_FOUND, no such room or seat; CONFLICT, no empty seat, or not this one;
+                GONE, the room has ended.
         """
-        kind = kind_of(frame)
-        async with self._turns[kind]:  # frames of one kind stay in their order
-            time = self._time(frame)
-            if kind is Kind.VIDEO and time <= self._last.get(kind, -1):
-                return
-            self._last[kind] = time
-            encode = partial(self._encoder.feed, frame, time)
-            self._publication.publish(await trio.to_thread.run_sync(encode, limiter=self._threads))
-
-    def caption(self, text: str) -> None:
-        """Publish a line of text, as timed data (`onTextData`, as Flash's encoders sent it).
-
-        RTMP, FLV and recordings carry it; WebRTC and HLS have no place for it.
-        """
-        now = max(self._last.values(), default=0)
-        data = amf0.encode("onTextData", {"text": text[:_MAX_TEXT]})
-        self._publication.publish([Packet(self._text, now, now, data, key=True)])
-
-    async def play(self, reader: TrackReader, track: MediaStreamTrack) -> None:
-        """Send a track's frames until it ends; for `Participants`."""
-        while (frame := await reader.read(track)) is not None:
-            await self.send(frame)
-
-    def _time(self, frame: Frame) -> int:
-        if frame.pts is None or not frame.time_base:
-            return int((trio.current_time() - self._began) * US_PER_SECOND)
-        base = frame.time_base
-        return max(0, frame.pts * base.numerator * US_PER_SECOND // base.denominator)
-
-    def _want_key(self, track_id: int) -> None:  # noqa: ARG002 - there is one
-        self._encoder.want_key()
-
-
-_MEDIA: Final = (Kind.VIDEO, Kind.AUDIO)
-
-
-def _stop(tracks: Sequence[MediaStreamTrack]) -> None:
-    for track in tracks:
-        track.stop()
-
-
-@asynccontextmanager
-async def _participant(name: str) -> AsyncIterator[Scope]:
-    """A scope whose errors leave it as they are, in no group: the block's own are the caller's."""
-    faults: list[BaseException] = []
-    with guarded(faults.append):
-        async with open_scope("participant", name) as scope:
-            yield scope
-    if len(faults) == 1:
-        raise faults[0]
-    if faults:
-        raise BaseExceptionGroup(f"participant {name}", faults)
+        async with open_sitting(
+            self, rooms, key, tracks, user=user, name=name, seat=seat, camera=camera
+        ) as sitting:
+            yield sitting

@@ -22,7 +22,7 @@ from livetrio.media.transcode.decoders import AUDIO_DECODERS, VIDEO_DECODERS, pc
 from livetrio.packet import US_PER_SECOND, Codec, Kind, Packet, Track
 from livetrio.wire.opus import OpusHead
 
-__all__ = ["Frame", "FrameDecoder"]
+__all__ = ["AudioFrame", "Frame", "FrameDecoder"]
 
 Frame = AudioFrame | VideoFrame
 
