@@ -29,13 +29,17 @@ class BearerGate:
     ) -> PublishGrant:
         """Decide on publishing `app/name` with a token ("" if none was given).
 
-        A token that is the key of the room `name` proves that room. Under `auth: none` any other
+        A token that is the key of the room `name` proves that room; on a seat of a co-host room it
+        is its user's, or the seat's key. Under `auth: none` any other
         token is nobody's business: OBS keeps sending the one of another server.
 
         Raises:
             Refused: as `Gate.may_publish`, but UNAUTHORIZED for a key that is wrong or missing,
                 so that clients ask their user for one; FORBIDDEN for another room's key.
         """
+        if self._gate.place(app, name) is not None:
+            shown = {**query, "token": token} if token else query
+            return await self._gate.may_publish(app, name, shown, peer)
         if not token or token == name:
             return await self._ask(app, name, query, peer)
         if not _can_be_key(token):

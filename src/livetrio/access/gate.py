@@ -6,12 +6,14 @@ everything below the gate knows the stream by.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
 
+from livetrio.access.seats import Place, SeatBook
 from livetrio.access.throttle import FAILURES, FailureLimit
 from livetrio.config import AccessConfig, AppConfig
 from livetrio.errors import RefusalCode, Refused, StoreError
@@ -21,6 +23,9 @@ from livetrio.wire.names import check_name
 __all__ = ["FlvGate", "Gate", "HlsGate", "KeyBook", "PublishGrant"]
 
 T = TypeVar("T")
+
+_GUESSED: Final = frozenset({RefusalCode.FORBIDDEN, RefusalCode.UNAUTHORIZED})
+"""Answers to what may have been a guess."""
 
 
 class KeyBook(Protocol):
@@ -40,6 +45,8 @@ class PublishGrant:
     """Whether a publisher that is there already has to go; otherwise the newcomer is refused."""
     proven: bool = False
     """Was a room's key shown? Else a name was enough, and who came is anybody."""
+    user: str = ""
+    """Who proved to sit on this seat of a co-host room; "": it is none."""
 
 
 class Gate:
@@ -49,6 +56,7 @@ class Gate:
         apps: the configured applications by name.
         access: the rules that hold for all of them.
         keys: the store of room keys.
+        seats: the names that co-host rooms have taken; other rules hold for them.
         clock: seconds, for the limit on wrong keys.
     """
 
@@ -58,36 +66,61 @@ class Gate:
         access: AccessConfig,
         keys: KeyBook,
         *,
+        seats: SeatBook | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._apps = apps
         self._access = access
         self._keys = keys
+        self._seats = seats
         self._failures = FailureLimit(clock)
 
     async def may_publish(
         self,
         app: str,
         name: str,
-        query: Mapping[str, str],  # noqa: ARG002 - asked with all there is, as hooks will need it
+        query: Mapping[str, str],
         peer: str,
     ) -> PublishGrant:
         """Decide on `app/name?query` from the address `peer`.
 
         A room's key gives the room. Under `auth: key` a known room's name gives, as in livego, the
         stream named by its key (never the room's own), unless strict_keys; other names are
-        refused. Under `auth: none` or rtmp_noauth a name is a name. `query` decides nothing yet.
+        refused. Under `auth: none` or rtmp_noauth a name is a name. The seats of a co-host room
+        are for those who sit there, whatever `auth` says (`SeatBook.holder`, by the query).
 
         Raises:
-            Refused: BAD_REQUEST, FORBIDDEN (no such app, not live, unknown key), TOO_MANY (wrong
-                keys from that address), UNAVAILABLE (the store does not answer).
+            Refused: BAD_REQUEST, FORBIDDEN (no such app, not live, unknown key, somebody else's
+                seat), UNAUTHORIZED (a seat's token), TOO_MANY (wrong keys from that address),
+                UNAVAILABLE (the store does not answer).
         """
         self._app(app, name)
+        if (place := self.place(app, name)) is not None:
+            if place.minus:
+                raise Refused(RefusalCode.FORBIDDEN, "that is the composed stream of a room")
+            user = await self._by_seat(place, query, peer)
+            return PublishGrant(StreamKey(app, name), True, True, user)
         if self.takes_any_name(app):
             # Nothing to guess here, hence no limit; but a known key still leads to its room.
             room = await self._ask(self._keys.room_of(name))
             proven = room is not None
-            return PublishGrant(StreamKey(app, room or name), self._takeover(proven), proven)
+            grant = PublishGrant(StreamKey(app, room or name), self._takeover(proven), proven)
+            return self._unless_of_a_room(grant)
+        with self._limited(peer):
+            return self._unless_of_a_room(await self._by_key(app, name))
+
+    def place(self, app: str, name: str) -> Place | None:
+        """What this name means in a co-host room that lives; None: in none."""
+        return self._seats.find(app, name) if self._seats is not None else None
+
+    def takes_any_name(self, app: str) -> bool:
+        """Is publishing to this application (a configured one) a matter of its name alone?"""
+        config = self._apps.get(app)
+        return self._access.rtmp_noauth or (config is not None and config.auth == "none")
+
+    @contextmanager
+    def _limited(self, peer: str) -> Iterator[None]:
+        """The block answers something that can be guessed; a peer may be wrong only so often."""
         if not self._failures.take(peer):
             raise Refused(
                 RefusalCode.TOO_MANY,
@@ -95,18 +128,24 @@ class Gate:
                 hint=f"after {FAILURES} in a minute, one more try every few seconds",
             )
         try:
-            grant = await self._by_key(app, name)
+            yield
         except Refused as refusal:
-            if refusal.code is not RefusalCode.FORBIDDEN:
+            if refusal.code not in _GUESSED:
                 self._failures.give_back(peer)  # the store's failure, not the peer's
             raise
         self._failures.give_back(peer)
-        return grant
 
-    def takes_any_name(self, app: str) -> bool:
-        """Is publishing to this application (a configured one) a matter of its name alone?"""
-        config = self._apps.get(app)
-        return self._access.rtmp_noauth or (config is not None and config.auth == "none")
+    async def _by_seat(self, place: Place, query: Mapping[str, str], peer: str) -> str:
+        """The user who sits there, and asks."""
+        assert self._seats is not None  # that is where the place comes from
+        with self._limited(peer):
+            return await self._seats.holder(place, query)
+
+    def _unless_of_a_room(self, grant: PublishGrant) -> PublishGrant:
+        """A key may lead to a name that a co-host room has taken meanwhile."""
+        if self.place(*grant.key) is not None:
+            raise Refused(RefusalCode.FORBIDDEN, "a co-host room has this name")
+        return grant
 
     async def _by_key(self, app: str, name: str) -> PublishGrant:
         room = await self._ask(self._keys.room_of(name))
@@ -132,17 +171,21 @@ class Gate:
         self,
         app: str,
         name: str,
-        query: Mapping[str, str],  # noqa: ARG002 - as above
-        peer: str,  # noqa: ARG002 - as above
+        query: Mapping[str, str],
+        peer: str,
     ) -> StreamKey:
-        """Decide on playing `app/name?query`, a stream or a stored file; in this version
-        everybody may, in an app that is live or has files.
+        """Decide on playing `app/name?query`, a stream or a stored file; everybody may, in an
+        app that is live or has files, but for what a seat of a co-host room hears: that is for
+        whoever sits there.
 
         Raises:
-            Refused: BAD_REQUEST, FORBIDDEN (no such app, or neither).
+            Refused: BAD_REQUEST, FORBIDDEN (no such app, or neither; somebody else's seat),
+                UNAUTHORIZED (a seat's token), TOO_MANY (wrong ones).
         """
         config = self._apps.get(app)
         self._app(app, name, live=config is None or config.play is None)
+        if (place := self.place(app, name)) is not None and place.minus:
+            await self._by_seat(place, query, peer)
         return StreamKey(app, name)
 
     def is_live(self, app: str) -> bool:

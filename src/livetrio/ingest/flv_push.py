@@ -58,6 +58,7 @@ class FlvPublishers:
             connection,
             url=str(grant.key),  # not the path: its name may be a secret key
             agent=request.agent,
+            user=grant.user,
         )
         reader = FileReader()
         async with (

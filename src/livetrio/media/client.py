@@ -58,6 +58,8 @@ class Client:
     """What the peer asked for, without its query."""
     agent: str = ""
     """What software it says it is."""
+    user: str = ""
+    """Who it proved to be, where that matters: on a room's seat."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     since: float = field(default_factory=time.time)
     statistics: Callable[[], object | None] = lambda: None

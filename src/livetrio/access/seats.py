@@ -1,0 +1,134 @@
+"""SeatBook: the names that rooms have taken, and who may publish or play them.
+
+While a room `{app}/{room}` lives, `{room}/{n}` is published by the user who sits on seat n and by
+nobody else, `{room}` and `{room}~{n}` by the room itself, and `{room}~{n}` is heard on seat n
+only. A user shows his token, or the key of the seat, which a program without tokens (OBS) has.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from livetrio.access.im_token import Claims
+from livetrio.errors import RefusalCode, Refused
+from livetrio.packet import StreamKey
+
+__all__ = ["Place", "SeatBook", "SeatEntry", "Sits", "Verify", "room_of"]
+
+Verify = Callable[[str], Awaitable[Claims]]
+"""What a token says (`ImTokens.verify`)."""
+Sits = Callable[[int], str]
+"""The user who sits on a seat; "" if nobody does, or there is no such seat."""
+
+_NAME: Final = re.compile(r"([^/~]+)(?:([/~])([1-9][0-9]{0,3}))?")
+_KEY_BYTES: Final = 18
+
+
+def room_of(stream: StreamKey) -> StreamKey | None:
+    """The room that a stream of this name would be of; None: of none that there could be."""
+    match = _NAME.fullmatch(stream.name)
+    return StreamKey(stream.app, match[1]) if match is not None else None
+
+
+class Place(NamedTuple):
+    """What a stream's name means in a room that lives."""
+
+    room: StreamKey
+    seat: int = 0
+    """0: none: the room's composed stream."""
+    minus: bool = False
+    """The composed stream without this seat."""
+
+
+@dataclass(slots=True, eq=False)
+class SeatEntry:
+    """A room in the book. Made by `SeatBook.entered`."""
+
+    sits: Sits
+    _keys: dict[int, str] = field(default_factory=dict)
+
+    def key(self, seat: int) -> str:
+        """The seat's stream key, until `forget`; made when first asked for."""
+        return self._keys.setdefault(seat, secrets.token_urlsafe(_KEY_BYTES))
+
+    def forget(self, seat: int) -> None:
+        """Somebody else sits there, or nobody: the key is worth nothing any more."""
+        self._keys.pop(seat, None)
+
+    def matches(self, seat: int, proof: str) -> bool:
+        """Is this the seat's key?"""
+        key = self._keys.get(seat)
+        return key is not None and hmac.compare_digest(key.encode(), proof.encode())
+
+
+class SeatBook:
+    """Made once per node; the gate asks it."""
+
+    def __init__(self, verify: Verify) -> None:
+        self._verify = verify
+        self._rooms: dict[StreamKey, SeatEntry] = {}
+
+    @contextmanager
+    def entered(self, room: StreamKey, sits: Sits) -> Iterator[SeatEntry]:
+        """The room's names are its own while in the block.
+
+        Raises:
+            ValueError: a room of that name is in the book.
+        """
+        if room in self._rooms:
+            raise ValueError(f"room {room} is in the book")
+        entry = self._rooms[room] = SeatEntry(sits)
+        try:
+            yield entry
+        finally:
+            del self._rooms[room]
+
+    def find(self, app: str, name: str) -> Place | None:
+        """What a stream's name means, if it is one of a room that lives.
+
+        A name that a room could have had but has not, as of a seat that there is none of, is the
+        room's too.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return None
+        room = StreamKey(app, match[1])
+        if room not in self._rooms:
+            return None
+        return Place(room, int(match[3] or 0), match[2] == "~")
+
+    async def holder(self, place: Place, query: Mapping[str, str]) -> str:
+        """The user who sits on a seat, if he it is who asks.
+
+        Args:
+            place: a seat of a room.
+            query: `key` is the key of the seat, `token` that or the user's token.
+
+        Raises:
+            Refused: UNAUTHORIZED, nothing is shown, or nothing that is valid; FORBIDDEN, somebody
+                else, or the room's own stream; UNAVAILABLE, tokens cannot be checked.
+        """
+        if not place.seat:
+            raise Refused(RefusalCode.FORBIDDEN, "that is the composed stream of a room")
+        proof = query.get("key") or query.get("token") or ""
+        if not proof:
+            raise Refused(
+                RefusalCode.UNAUTHORIZED,
+                "that is a seat of a room: a token or the seat's key is needed",
+                hint="?token= or a bearer token; POST /v1/rooms/APP/ROOM/seats/own/key gives keys",
+            )
+        if (entry := self._rooms.get(place.room)) is not None and entry.matches(place.seat, proof):
+            return entry.sits(place.seat)
+        if proof.count(".") != 2:
+            raise Refused(RefusalCode.UNAUTHORIZED, "the key is not (any more) of this seat")
+        user = (await self._verify(proof)).sub
+        entry = self._rooms.get(place.room)  # it may have ended meanwhile
+        if entry is None or not user or entry.sits(place.seat) != user:
+            raise Refused(RefusalCode.FORBIDDEN, f"you do not sit on seat {place.seat}")
+        return user
