@@ -108,7 +108,8 @@ async def test_the_publish_page_restarts_ice_when_its_network_was_away() -> None
             await browser.prepare(BEHIND_A_RELAY % (port, relay.address[1]))
             await go_live(browser, server)
             await shows(browser, "state", "Live")
-            ((stream, publisher),) = server.registry.clients()
+            ((key, publisher),) = server.registry.clients()
+            stream = server.registry.streams[key]
             relay.weather.loss = 1
 
             async def restarted() -> bool:

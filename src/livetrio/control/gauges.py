@@ -126,10 +126,10 @@ class Gauges:
         for stream in self._registry.streams.values():
             for seen in stream.track_statistics:
                 counters[stream, seen.track.kind, seen.track.id] = seen.bytes
-            for client in stream.clients.values():
-                now, then = client.numbers(), client.before
-                received, sent = now.bytes_in - then.bytes_in, now.bytes_out - then.bytes_out
-                counters[(client.id,)] = received if client.role == "publisher" else sent
+        for _, client in self._registry.clients():
+            now, then = client.numbers(), client.before
+            received, sent = now.bytes_in - then.bytes_in, now.bytes_out - then.bytes_out
+            counters[(client.id,)] = received if client.role == "publisher" else sent
         if seconds > 0:
             self._rates = {
                 name: (total - self._seen.get(name, 0)) * 8 / seconds

@@ -163,14 +163,14 @@ class Rest:
         """GET /v1/clients"""
         chosen, about = paged(self._context.registry.clients())
         gauges = self._context.gauges
-        views = [client_view(stream.key, client, gauges) for stream, client in chosen]
+        views = [client_view(key, client, gauges) for key, client in chosen]
         return json_answer({**about, "items": views})
 
     async def end_client(self, id: str) -> Response:
         """DELETE /v1/clients/{id}"""
-        for stream, client in self._context.registry.clients():
+        for key, client in self._context.registry.clients():
             if client.id == id:
-                self._context.check_app(stream.key.app)
+                self._context.check_app(key.app)
         with trio.move_on_after(_ENDING):
             return _ended_answer(await self._context.registry.end_client(id, _REASON), "client")
         raise _unfinished()

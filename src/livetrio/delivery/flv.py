@@ -146,10 +146,10 @@ class FlvPlayers:
     async def _list_streams(self, exchange: Exchange) -> None:
         """livego's document: who publishes and who plays, null where nobody does."""
         people: dict[str, list[dict[str, str]]] = {"publisher": [], "player": []}
-        for stream, client in self._registry.clients():
-            if is_key(stream.key.name):
+        for key, client in self._registry.clients():
+            if is_key(key.name):
                 continue  # published by a room's name: who reads this could publish that room
-            people[client.role].append({"key": str(stream.key), "id": client.id})
+            people[client.role].append({"key": str(key), "id": client.id})
         answer = {
             "publishers": people["publisher"] or None,
             "players": people["player"] or None,

@@ -2,13 +2,16 @@
 
 HLS has no connection that lasts. A viewer is who asks for playlists of one stream from one
 address with one program, or with one `session` in the query; gone when it has not asked for a
-while. Media files have no session in their names, so caches in front may share them.
+while. Media files have no session in their names, so caches in front may share them. Of stored
+media the playlist is asked for once: there the files' requests say that somebody is there.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -21,7 +24,7 @@ from livetrio.media.registry import Registry
 from livetrio.media.stream import Stream
 from livetrio.net.exchange import Exchange
 from livetrio.net.request import Request
-from livetrio.net.scope import open_scope
+from livetrio.net.scope import Scope, open_scope
 from livetrio.packet import StreamKey
 
 __all__ = ["HlsSession", "HlsSessions"]
@@ -62,7 +65,7 @@ class HlsSession:
 
 
 class HlsSessions:
-    """Each lives in the scope of the stream it watches."""
+    """Each lives in the scope of the stream it watches; of stored media, in the registry's."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -73,13 +76,16 @@ class HlsSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def asked(self, stream: Stream, exchange: Exchange) -> HlsSession:
+    def asked(self, watched: Stream | StreamKey, exchange: Exchange) -> HlsSession:
         """Somebody asks for a playlist: a viewer that is there, or a new one.
+
+        watched: the name alone where it is a file's.
 
         Raises:
             Refused: FORBIDDEN, kicked a moment ago.
         """
-        who = self._who(stream.key, exchange)
+        stream, key = (watched, watched.key) if isinstance(watched, Stream) else (None, watched)
+        who = self._who(key, exchange)
         if self._kicked.get(who, 0.0) > trio.current_time():
             raise Refused(RefusalCode.FORBIDDEN, "ended by an operator")
         session = self._sessions.get(who)
@@ -87,8 +93,9 @@ class HlsSessions:
             peer = exchange.connection.peer
             session = self._sessions[who] = HlsSession(str(exchange.connection), peer)
             self._named[peer] += 1
-            task = partial(self._live, stream, who, session, exchange.request)
-            stream.scope.nursery.start_soon(task, name="hls viewer")
+            home = self._registry.scope if stream is None else stream.scope
+            task = partial(self._live, home, stream, who, session, exchange.request)
+            home.nursery.start_soon(task, name="hls viewer")
         session.asked(trio.current_time())
         return session
 
@@ -99,14 +106,18 @@ class HlsSessions:
             session.sent += size
         return session
 
-    async def _live(self, stream: Stream, who: _Who, session: HlsSession, request: Request) -> None:
+    async def _live(
+        self, home: Scope, stream: Stream | None, who: _Who, session: HlsSession, request: Request
+    ) -> None:
         path, agent = request.path, request.agent
         try:
-            async with open_scope("hls viewer", session.address, parent=stream.scope) as scope:
+            async with open_scope("hls viewer", session.address, parent=home) as scope:
                 client = Client("player", "hls", scope, endpoint=session, url=path, agent=agent)
-                async with self._registry.subscribe(stream.key, client):
-                    with session.life:
-                        await trio.sleep_forever()
+                # Refused: the stream has ended since the request; there is nothing to be told.
+                with suppress(Refused):
+                    async with self._listed(stream, who[0], client):
+                        with session.life:
+                            await trio.sleep_forever()
         finally:
             session.ended = True
             if self._sessions.get(who) is session:
@@ -114,8 +125,19 @@ class HlsSessions:
             self._named[session.peer] -= 1
             if not self._named[session.peer]:
                 del self._named[session.peer]
-            if scope.reason and not stream.ending:
+            if scope.reason and not (stream is not None and stream.ending):
                 self._kick(who)
+
+    @asynccontextmanager
+    async def _listed(
+        self, stream: Stream | None, key: StreamKey, client: Client
+    ) -> AsyncIterator[None]:
+        if stream is None:
+            with self._registry.attend(key, client):
+                yield
+        else:
+            async with self._registry.subscribe(key, client):
+                yield
 
     def _kick(self, who: _Who) -> None:
         now = trio.current_time()

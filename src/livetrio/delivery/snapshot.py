@@ -33,6 +33,8 @@ _KEPT: Final = 4
 """Widths of one picture that are kept."""
 _QUALITY: Final = 4
 """FFmpeg's scale of 2 (best) to 31."""
+_PATIENCE: Final = 3.0
+"""Seconds for the first picture of a stream that is made on demand."""
 
 
 class PlayGate(Protocol):
@@ -72,9 +74,14 @@ class Snapshots:
         app, name = stream_path(request.path, _SUFFIX)
         width = _width(request.query.get("width", "0"))
         key = await self._gate.may_play(app, name, request.query, exchange.connection.peer)
-        stream = self._registry.streams.get(key)
+        there = key in self._registry.streams
+        stream = await self._registry.wanted(key)
         if stream is None:
             raise Refused(RefusalCode.NOT_FOUND, f"stream {key} is not being published")
+        if not there:  # made for this request
+            with trio.move_on_after(_PATIENCE):
+                while stream.ring.newest_key() is None and not stream.ring.ended:
+                    await stream.ring.changed(stream.ring.head)
         data = await self.picture(stream, width)
         headers = [("Cache-Control", "max-age=1")]
         exchange.reply(200, data, content_type="image/jpeg", headers=headers)

@@ -1,6 +1,6 @@
 """Stored media over HTTP: as files by byte range, as FLV from any second on, as HLS.
 
-/vod/35.mp4, /vod/35.flv        the file
+/vod/35.mp4, .flv, .ts          the file
 /vod/35.flv?start=60            from the key frame before that second on; and where there is
                                 only a 35.mp4, its frames in FLV tags
 /vod/35.m3u8, /vod/35.hls/...   HLS
@@ -11,12 +11,16 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode
 
 from livetrio.delivery import vod_hls
+from livetrio.delivery.hls_sessions import HlsSessions
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
+from livetrio.media.client import Client
+from livetrio.media.registry import Registry
 from livetrio.media.vod.folder import SUFFIXES, MediaFile
 from livetrio.media.vod.library import Library
 from livetrio.media.vod.opened import OpenTitle
@@ -41,6 +45,7 @@ _TYPES: Final = {
     ".f4v": "video/mp4",
     ".m4a": "audio/mp4",
     ".mov": "video/quicktime",
+    ".ts": "video/mp2t",
 }
 _PLAYLIST_TYPE: Final = "application/x-mpegURL"
 _CACHE: Final = [("Cache-Control", "public, max-age=3600, immutable")]
@@ -61,17 +66,28 @@ class VodPlayers:
     streams, and take only paths of applications that have a folder."""
 
     def __init__(
-        self, library: Library, gate: PlayGate, *, flv: PlayGate, hls: PlayGate | None
+        self,
+        library: Library,
+        gate: PlayGate,
+        registry: Registry,
+        sessions: HlsSessions,
+        *,
+        flv: PlayGate,
+        hls: PlayGate | None,
     ) -> None:
         """
         Args:
             library: the files.
             gate: who may download them.
+            registry: lists those who do, while they do.
+            sessions: tells the viewers by HLS apart.
             flv: the same question for HTTP-FLV.
             hls: for HLS; None: there is none.
         """
         self._library = library
         self._gate = gate
+        self._registry = registry
+        self._sessions = sessions
         self._flv_gate = flv
         self._hls_gate = hls
         self._segments: OrderedDict[tuple[str, str, int], bytes] = OrderedDict()
@@ -95,7 +111,7 @@ class VodPlayers:
         app, name = stream_path(exchange.request.path, "")
         key = await self._asked(self._gate, exchange, app, name)
         async with self._library.open_file(key, [key.name]) as file:
-            await self._send_file(exchange, file)
+            await self._send_file(exchange, key, file, "http")
 
     async def _flv(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -105,16 +121,17 @@ class VodPlayers:
         if start is None:
             try:
                 async with self._library.open_file(key, [f"{key.name}.flv"]) as file:
-                    await self._send_file(exchange, file)
+                    await self._send_file(exchange, key, file, "flv")
                     return
             except Refused as refused:
                 if refused.code is not RefusalCode.NOT_FOUND or exchange.taken:
                     raise
         async with self._library.open(key) as opened:
             body = _flv_from(opened, int((start or 0.0) * US_PER_SECOND))
-            await exchange.stream(
-                200, body, size=None, content_type=_TYPES[".flv"], headers=[_REVALIDATE]
-            )
+            with self._attended(exchange, key, "flv"):
+                await exchange.stream(
+                    200, body, size=None, content_type=_TYPES[".flv"], headers=[_REVALIDATE]
+                )
 
     async def _playlist(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -126,7 +143,9 @@ class VodPlayers:
             base = f"{quote(key.name.rpartition('/')[2])}{_FOLDER}/"
             query = f"?{urlencode(request.query)}" if request.query else ""
             text = vod_hls.playlist(vod_hls.cuts(opened), base, opened.file.version, query)
+        session = self._sessions.asked(key, exchange)
         exchange.reply(200, text.encode(), content_type=_PLAYLIST_TYPE, headers=[_REVALIDATE])
+        session.sent += len(text)
 
     async def _segment(self, exchange: Exchange) -> None:
         folder, _, file = exchange.request.path.rpartition("/")
@@ -137,11 +156,13 @@ class VodPlayers:
         async with self._library.open(key) as opened:
             if version != opened.file.version:
                 raise Refused(RefusalCode.NOT_FOUND, "the file has been replaced")
-            if rest == "init.mp4":
-                data, type_ = vod_hls.header(opened), "video/mp4"
+            session = self._sessions.asked(key, exchange)  # only of what there is: a bound
+            if (span := vod_hls.header_number(rest)) is not None:
+                data, type_ = vod_hls.header(opened, span), "video/mp4"
             else:
                 data, type_ = await self._made(opened, rest), "video/iso.segment"
         exchange.reply(200, data, content_type=type_, headers=_CACHE)
+        session.sent += len(data)
 
     async def _made(self, opened: OpenTitle, file: str) -> bytes:
         stem, _, ending = file.partition(".")
@@ -160,7 +181,9 @@ class VodPlayers:
             self._segments.popitem(last=False)
         return data
 
-    async def _send_file(self, exchange: Exchange, file: MediaFile) -> None:
+    async def _send_file(
+        self, exchange: Exchange, key: StreamKey, file: MediaFile, protocol: str
+    ) -> None:
         chosen = select(exchange.request, file.size, file.version, file.modified)
         type_ = _TYPES["." + file.name.rpartition(".")[2]]
         headers = [_REVALIDATE, *chosen.headers]
@@ -168,9 +191,28 @@ class VodPlayers:
             exchange.reply(chosen.status, content_type=type_, headers=headers)
             return
         pieces = self._pieces(file, chosen.start, chosen.size)
-        await exchange.stream(
-            chosen.status, pieces, size=chosen.size, content_type=type_, headers=headers
+        with self._attended(exchange, key, protocol):
+            await exchange.stream(
+                chosen.status, pieces, size=chosen.size, content_type=type_, headers=headers
+            )
+
+    def _attended(
+        self, exchange: Exchange, key: StreamKey, protocol: str
+    ) -> AbstractContextManager[None]:
+        """Who is sent a file is a player for as long as that takes; ending it ends its
+        connection, as with a live stream."""
+        request, connection = exchange.request, exchange.connection
+        if request.method == "HEAD":
+            return nullcontext()
+        client = Client(
+            "player",
+            protocol,
+            connection.scope,
+            connection,
+            url=request.path,
+            agent=request.agent,
         )
+        return self._registry.attend(key, client)
 
     async def _pieces(self, file: MediaFile, start: int, size: int) -> AsyncGenerator[bytes, None]:
         while size:
@@ -191,7 +233,7 @@ async def _flv_from(opened: OpenTitle, time: int) -> AsyncGenerator[bytes, None]
     kinds = {track.kind for track in opened.title.tracks}
     first = opened.point_at(time)
     head = [file_header(audio=Kind.AUDIO in kinds, video=Kind.VIDEO in kinds)]
-    head += [tag(packet) for packet in opened.configs(opened.title.points[first])]
+    head += [tag(packet) for packet in opened.configs(first)]
     yield b"".join(head)
     reader = opened.reader(first)
     while batch := await reader.read():
@@ -199,7 +241,9 @@ async def _flv_from(opened: OpenTitle, time: int) -> AsyncGenerator[bytes, None]
 
 
 def _is_segment(path: str) -> bool:
-    return f"{_FOLDER}/" in path and path.endswith((".m4s", "-init.mp4"))
+    name = path.rpartition("-")[2]
+    is_ours = name.endswith(".m4s") or vod_hls.header_number(name) is not None
+    return f"{_FOLDER}/" in path and is_ours
 
 
 def _start(text: str | None) -> float | None:

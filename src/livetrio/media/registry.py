@@ -5,7 +5,7 @@ Scoped, both ways: leaving `publish` is the unpublish, leaving `subscribe` is th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +28,8 @@ log = get_logger(__name__)
 
 _DRAIN_TIMEOUT = 2.0
 """Seconds an ended stream's feeds have for their last flush."""
+_MAKING = 10.0
+"""Seconds that somebody waits at least for a stream that is made on demand."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,8 @@ class Registry:
         self.scope = scope
         self.events = events
         self.streams: dict[StreamKey, Stream] = {}
+        self._others: dict[str, tuple[StreamKey, Client]] = {}
+        """Everybody who is connected for what is no live stream, by id."""
         self.past: dict[tuple[str, str], Totals] = {}
         """By (role, protocol)."""
         self.ended = StreamTotals()
@@ -84,6 +88,48 @@ class Registry:
         self.pacer = pacer
         self._resume_window = resume_window
         self._waiting: dict[StreamKey, trio.lowlevel.ParkingLot] = {}
+        self._makers: dict[StreamKey, Callable[[], None]] = {}
+
+    @contextmanager
+    def on_demand(self, key: StreamKey, start: Callable[[], None]) -> Iterator[None]:
+        """While in the block, whoever wants this stream and finds it missing has it made.
+
+        start: a plain call that begins with making it, once however often it is called.
+
+        Raises:
+            ValueError: somebody else makes it already.
+        """
+        if key in self._makers:
+            raise ValueError(f"stream {key} is made by somebody else")
+        self._makers[key] = start
+        try:
+            if key in self._waiting:  # wanted before it could be made: a relay waits for ever
+                start()
+            yield
+        finally:
+            del self._makers[key]
+
+    def demand(self, key: StreamKey) -> bool:
+        """Somebody wants this stream: if it can be made and is not there, that begins.
+
+        False: nobody makes it.
+        """
+        start = self._makers.get(key)
+        if start is None:
+            return False
+        stream = self.streams.get(key)
+        if stream is None or stream.ending:
+            start()
+        return True
+
+    async def wanted(self, key: StreamKey) -> Stream | None:
+        """The stream, waited for if it is made on demand; else None where there is none."""
+        stream = self.streams.get(key)
+        if (stream is None or stream.ending) and self.demand(key):
+            with trio.move_on_after(_MAKING):
+                await self._published(key)
+            stream = self.streams.get(key)
+        return stream
 
     @asynccontextmanager
     async def publish(
@@ -135,12 +181,15 @@ class Registry:
     async def subscribe(
         self, key: StreamKey, client: Client, *, wait: float = 0.0
     ) -> AsyncIterator[Stream]:
-        """Watch a stream; a player that is early waits that many seconds for its publisher.
+        """Watch a stream; a player that is early waits that many seconds for its publisher, and
+        longer for one that is made on demand.
 
         Raises:
             Refused: NOT_FOUND.
         """
         stream = self.streams.get(key)
+        if (stream is None or stream.ending) and self.demand(key):
+            stream, wait = None, max(wait, _MAKING)
         if stream is None and wait > 0:
             with trio.move_on_after(wait):
                 await self._published(key)
@@ -150,11 +199,22 @@ class Registry:
         with self._present(stream, client):
             yield stream
 
-    def clients(self) -> Iterator[tuple[Stream, Client]]:
-        """Everybody connected for a stream."""
-        for stream in self.streams.values():
+    @contextmanager
+    def attend(self, key: StreamKey, client: Client) -> Iterator[None]:
+        """List and count a client of what is no live stream: a stored file, a room as a whole."""
+        self._others[client.id] = key, client
+        try:
+            with self._counted(key, client):
+                yield
+        finally:
+            del self._others[client.id]
+
+    def clients(self) -> Iterator[tuple[StreamKey, Client]]:
+        """Everybody connected, with the name of what for."""
+        for key, stream in self.streams.items():
             for client in stream.clients.values():
-                yield stream, client
+                yield key, client
+        yield from self._others.values()
 
     def totals(self) -> dict[tuple[str, str], Totals]:
         """Sums by (role, protocol) over all clients that there ever were; they never fall."""
@@ -185,9 +245,9 @@ class Registry:
 
     async def end_client(self, client_id: str, reason: str) -> Ended | None:
         """End one client; returns when it is gone. None: there is no such client."""
-        for stream, client in self.clients():
+        for key, client in self.clients():
             if client.id == client_id:
-                log.info("client ended by an operator", stream=str(stream.key), **_who(client))
+                log.info("client ended by an operator", stream=str(key), **_who(client))
                 return await end_scopes([client.scope], reason)
         return None
 
@@ -200,24 +260,43 @@ class Registry:
                 stream.publication.client.scope.cancel(reason)
             else:
                 stream.resume_deadline.cancel()
+        for _, client in self._others.values():
+            client.scope.cancel(reason)
         for scope in scopes:
             await scope.wait_closed()
 
     @contextmanager
     def _present(self, stream: Stream, client: Client) -> Iterator[None]:
-        """The client is listed while it is here, and its numbers are kept when it goes."""
-        about = {"stream": str(stream.key), "id": client.id, "role": client.role}
+        """The client is listed with its stream while it is here."""
         stream.clients[client.id] = client
+        try:
+            with self._counted(stream.key, client):
+                yield
+        finally:
+            del stream.clients[client.id]
+
+    @contextmanager
+    def _counted(self, key: StreamKey, client: Client) -> Iterator[None]:
+        """Its coming and going are told, and its numbers are kept when it goes."""
+        about = {"stream": str(key), "id": client.id, "role": client.role}
         self.events.publish("client.opened", **about, protocol=client.protocol)
         client.before = client.numbers()  # only what it did here counts here
         try:
             yield
         finally:
-            del stream.clients[client.id]
             self.past.setdefault((client.role, client.protocol), Totals()).add(
                 client.numbers(), client.before
             )
             self.events.publish("client.closed", **about, reason=client.scope.reason or "left")
+
+    async def appears(self, key: StreamKey) -> Stream:
+        """The stream, as soon as there is one that will last."""
+        while (stream := self.streams.get(key)) is None or stream.ending:
+            if stream is not None:  # it has been told to end, and is gone in a moment
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._published(key)
+        return stream
 
     async def _published(self, key: StreamKey) -> None:
         lot = self._waiting.setdefault(key, trio.lowlevel.ParkingLot())

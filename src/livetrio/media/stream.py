@@ -37,6 +37,9 @@ class Stream(Edition):
         self.packets_in = 0
         self.repairs = RepairCounts()
         """What was repaired, over all publications."""
+        self.level_listeners: set[Callable[[int], None]] = set()
+        """Called, some 50 times a second, with how loud the sound is in dBov (0 loudest to -127),
+        where its publisher says so (RFC 6464)."""
         self.resume_deadline = trio.CancelScope()
         """Ends the stream when its publisher does not come back in time."""
 
@@ -90,6 +93,12 @@ class Publication:
         if packets:
             repair = self._repair.apply
             self.stream.accept([repair(packet) for packet in packets])
+
+    def tell_level(self, dbov: int) -> None:
+        """The publisher says how loud its sound is: 0 loudest to -127 dBov."""
+        if self.stream.publication is self:
+            for listener in tuple(self.stream.level_listeners):
+                listener(dbov)
 
     def finish(self) -> None:
         """The publisher said that it is done: viewers need not wait for its return."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 
 from livetrio.media.mix.canvas import Canvas, Tile, planes_of
 from livetrio.media.mix.labels import draw_label, find_font
@@ -36,6 +37,22 @@ def test_a_picture_of_about_the_shape_fills_its_place(size):
     made.show({"1": picture(*size)})
     assert (np.abs(brightness(made).astype(int) - 200) <= 2).all()
     assert (np.abs(planes_of(made.frame)[1].astype(int) - 90) <= 2).all()
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuvj420p"])
+@pytest.mark.parametrize("size", [(320, 180), (640, 480)])
+def test_colours_that_are_coded_otherwise_become_the_canvas_own(size, form):
+    # A green of browsers' canvases: full range, BT.709.
+    source = VideoFrame(*size, form)
+    for plane, value in zip(planes_of(source), (140, 79, 70), strict=True):
+        plane[:] = value
+    source.colorspace, source.color_range = Colorspace.ITU709, ColorRange.JPEG
+    made = canvas(Tile("1", WHOLE, ""))
+    made.show({"1": source})
+    told = made.frame.colorspace, made.frame.color_range
+    assert told == (Colorspace.ITU601, ColorRange.MPEG)
+    shown = made.frame.to_ndarray(format="rgb24")[90, 160]
+    assert np.abs(shown.astype(int) - (48, 176, 48)).max() <= 4
 
 
 def test_a_picture_of_another_shape_is_whole_between_bars():

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from livetrio.media.mix.labels import Label, Plane, draw_label
 from livetrio.media.mix.layout import Box, overlaps
@@ -16,6 +16,10 @@ from livetrio.media.mix.layout import Box, overlaps
 __all__ = ["Canvas", "Tile", "planes_of"]
 
 _FORMAT: Final = "yuv420p"
+_MATRIX: Final = Colorspace.ITU601
+"""What pictures have that say nothing of it, of browsers' cameras above all: those are copied as
+they are. Others (OBS: BT.709; a browser's canvas: full range) have to be converted."""
+_RANGE: Final = ColorRange.MPEG
 _MOST_LOST: Final = 0.45
 """Part of a picture that may be cut off for it to fill its place; else it gets bars."""
 _TILE: Final = (38, 132, 126)
@@ -57,6 +61,7 @@ class Canvas:
     def __init__(self, width: int, height: int, font: str = "") -> None:
         """Sizes in pixels, even."""
         self.frame = VideoFrame(width, height, _FORMAT)
+        self.frame.colorspace, self.frame.color_range = _MATRIX, _RANGE
         self._planes = planes_of(self.frame)
         self._font = font
         self._places: dict[str, _Place] = {}
@@ -150,7 +155,16 @@ def _scaled(scaler: VideoReformatter, frame: VideoFrame, box: Box) -> VideoFrame
     else:
         width, height = min(width, box.width), min(height, box.height)
     how = Interpolation.BILINEAR
-    return scaler.reformat(frame, width, height, _FORMAT, interpolation=how, threads=1)
+    return scaler.reformat(
+        frame,
+        width,
+        height,
+        _FORMAT,
+        dst_colorspace=_MATRIX,
+        interpolation=how,
+        dst_color_range=_RANGE,
+        threads=1,
+    )
 
 
 def _copy(frame: VideoFrame, planes: Sequence[Plane], box: Box) -> None:

@@ -43,6 +43,7 @@ class PictureDesk:
             options.video_bitrate,
             threads=min(needed, os.cpu_count() or 1, _MOST_THREADS),
             preset="superfast",
+            like=self._canvas.frame,
         )
         self._inputs: dict[int, PictureInput] = {}
         self._shown: dict[str, int] = {}  # the numbers of the parts that are seen, by id

@@ -13,6 +13,7 @@ import av
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 
 from livetrio.media.transcode.pipe import Message, Word
 from livetrio.packet import US_PER_SECOND
@@ -22,6 +23,9 @@ from livetrio.wire.nal import annexb_units, join_units
 __all__ = ["H264Encoder"]
 
 _MICROSECONDS: Final = Fraction(1, US_PER_SECOND)
+_FORMAT: Final = "yuv420p"
+_RANGE: Final = ColorRange.MPEG
+"""Of what had another format: every decoder knows it."""
 _FALLBACK_RATE: Final = Fraction(30)
 _SLICES: Final = frozenset({AvcNal.SLICE, AvcNal.IDR})
 
@@ -38,6 +42,7 @@ class H264Encoder:
         *,
         threads: int,
         preset: str = "veryfast",
+        like: VideoFrame | None = None,
     ) -> None:
         """
         Args:
@@ -47,17 +52,23 @@ class H264Encoder:
             bitrate: bits per second at most.
             threads: at most.
             preset: of x264.
+            like: has the colours (matrix, primaries ...) of the pictures to come, which players
+                are then told; else they guess them by its size. None: nothing is known of them.
         """
         self._shape = width, height
         codec = av.CodecContext.create("libx264", "w")
         assert isinstance(codec, VideoCodecContext)
         codec.width, codec.height = width & ~1, height & ~1
-        codec.pix_fmt = "yuv420p"
+        codec.pix_fmt = _FORMAT
         codec.time_base = _MICROSECONDS
         # Only for the rate control: the frames keep the source's times.
         codec.framerate = rate if 1 <= rate <= 120 else _FALLBACK_RATE
         codec.thread_count = threads
         codec.flags |= Flags.global_header
+        if like is not None:
+            codec.colorspace = like.colorspace
+            codec.color_primaries, codec.color_trc = like.color_primaries, like.color_trc
+            codec.color_range = like.color_range if like.format.name == _FORMAT else _RANGE
         codec.options = {
             "preset": preset,
             "tune": "zerolatency",
@@ -82,10 +93,11 @@ class H264Encoder:
         """One picture, with its time in microseconds, or None for what is left."""
         width, height = self._codec.width, self._codec.height
         if frame is not None and (
-            frame.format.name != "yuv420p" or (frame.width, frame.height) != (width, height)
+            frame.format.name != _FORMAT or (frame.width, frame.height) != (width, height)
         ):
             kind = frame.pict_type
-            frame = frame.reformat(width, height, "yuv420p")
+            to = _RANGE if frame.format.name != _FORMAT else frame.color_range
+            frame = frame.reformat(width, height, _FORMAT, dst_color_range=to)
             frame.pict_type = kind
         for packet in self._codec.encode(frame):
             assert packet.pts is not None

@@ -107,7 +107,7 @@ class VideoTranscoder:
             assert self._decoder is not None
             rate = self._decoder.framerate or Fraction()
             size = frame.width, frame.height
-            encoder = H264Encoder(*size, rate, self._bitrate, threads=_threads())
+            encoder = H264Encoder(*size, rate, self._bitrate, threads=_threads(), like=frame)
             self._encoder = encoder
             yield Message(Word.CONFIG, frame.pts, frame.pts, encoder.record)
         key = self._is_key(frame.pts)
