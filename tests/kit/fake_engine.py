@@ -44,6 +44,8 @@ class FakeLink:
         self.publication = None
         self.edition = None
         self.running = trio.Event()
+        self.user = ""
+        self.wishes: list[object] = []
 
     def connect(self, address: str = "192.0.2.7:4242") -> None:
         self.address = address
@@ -68,6 +70,9 @@ class FakeLink:
 
     def select(self, selection: object) -> None:
         self.selections.append(selection)
+
+    def wish(self, wishes: object) -> None:
+        self.wishes.append(wishes)
 
     async def run(self, publication=None) -> None:
         self.publication = publication
@@ -96,6 +101,12 @@ class FakeEngine:
         async with self._link(offer, name) as link:
             link.edition = edition
             link.selections.append(selection)
+            yield link
+
+    @asynccontextmanager
+    async def send_room(self, offer, feed, user, *, name, ip):
+        async with self._link(offer, name) as link:
+            link.user = user
             yield link
 
     @asynccontextmanager

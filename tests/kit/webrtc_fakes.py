@@ -101,14 +101,19 @@ async def staged(
         yield edition
 
 
-def agreed_for(tracks: Sequence[SendTrack], *, extensions: dict[str, int] | None = None) -> Agreed:
+def agreed_for(
+    tracks: Sequence[SendTrack],
+    *,
+    extensions: dict[str, int] | None = None,
+    video_type: int = 102,
+) -> Agreed:
     """What a browser answers to what is announced: everything, H.264 as 102, Opus as 111."""
     medias = []
     for track in tracks:
         video = track.kind is Kind.VIDEO
         codec = RtpCodec(
             track.codec,
-            102 if video else 111,
+            video_type if video else 111,
             90_000 if video else 48_000,
             feedback=frozenset({"nack", "transport-cc"} if extensions else {"nack"}),
         )

@@ -15,7 +15,7 @@ from livetrio.packet import Codec
 from livetrio.webrtc.bandwidth import Bandwidth
 from livetrio.webrtc.history import History
 from livetrio.webrtc.lane import BURST, Lane, cut, renumbered
-from livetrio.webrtc.numbering import Numbering
+from livetrio.webrtc.numbering import Numbering, Warp
 from livetrio.webrtc.quality import Quality
 from livetrio.webrtc.rtp_mux import Origin, Picture, RtpMux, Sound
 from livetrio.webrtc.selection import Selection
@@ -111,7 +111,7 @@ def test_a_renumbered_packet_differs_in_its_number_only():
 )
 def test_sound_that_does_not_fit_goes_alone(audio: int, video: int, expected: str):
     layout = Layout(Codec.H264, 102, 111)
-    mux = RtpMux(layout, Origin(random.Random(1).getrandbits, "c"), 0, lambda lane: True)
+    mux = RtpMux(layout, Origin.random(random.Random(1).getrandbits, "c"), 0, lambda lane: True)
     first = list(mux.take(opus(0), 0.0))
     assert first == []
     assert [type(piece) for piece in mux.take(opus(1), 0.02)] == [Sound]
@@ -298,6 +298,41 @@ def test_numbers_go_on_without_a_gap_across_lanes_and_old_ones_are_found():
     stretch = numbering.find(1_100)
     assert stretch is not None
     assert stretch.lane is one
+
+
+def test_numbers_go_on_where_those_of_forgotten_lanes_ended():
+    numbering = Numbering(begun=True)
+    numbering.move(Lane(source(1_000)), 1_000, 70_000)
+    assert (numbering.shift, numbering.shared) == (69_000, False)
+    assert numbering.find(69_999) is None
+    same = Numbering(begun=True)
+    same.move(Lane(source(1_000)), 1_000, 1_000)
+    assert (same.shift, same.shared) == (0, True)
+
+
+def test_packets_with_other_times_are_not_shared_though_their_numbers_are_the_stream_s():
+    lane = Lane(source(1_000))
+    numbering = Numbering(begun=True)
+    numbering.move(lane, 1_000, 1_000, Warp(0, 500, 4))
+    assert (numbering.shift, numbering.shared) == (0, False)
+    numbering.move(lane, 1_010, 1_010)
+    assert numbering.shared
+
+
+@pytest.mark.parametrize("first", [0, 0xFFFF_F000])
+def test_who_has_overtaken_the_stream_in_a_replay_stays_ahead_of_it(first):
+    def wrapped(time: int) -> int:
+        return first + time & 0xFFFF_FFFF
+
+    warp = Warp(wrapped(0), wrapped(90_000), 4)  # a second of pictures, begun at its end
+    assert warp.after(wrapped(120_000), 3_000) is None  # the stream went on for a third
+    ahead = warp.after(wrapped(90_000), 3_000)
+    assert ahead is not None
+    last = warp.timestamp(wrapped(90_000))
+    assert [(ahead.timestamp(wrapped(t)) - last) & 0xFFFF_FFFF for t in (90_000, 93_000)] == [
+        0,
+        3_000,
+    ]
 
 
 # Selection.

@@ -525,15 +525,18 @@ async def test_redundancy_repair_and_unknown_sources_are_ignored_and_counted(aut
         assert rig.publisher.statistics().ignored == 8
 
 
-async def test_the_level_of_a_microphone_is_kept(autojump_clock):
+async def test_the_level_of_a_microphone_is_kept_and_told(autojump_clock):
     async with publishing() as rig:
         audio = microphone()
+        told: list[int] = []
+        rig.publication.stream.level_listeners.add(told.append)
         level = (EXTENSIONS[ext.AUDIO_LEVEL], ext.build_audio_level(30, voice=True))
         rig.peer.receive([audio.packet(b"\xfc\x01", extra=[level])])
         dbov, voice, at = rig.publisher.levels["0"]
         assert (dbov, voice, at) == (-30, True, trio.current_time())
         rig.peer.receive([audio.packet(b"\xfc\x01")])
         assert rig.publisher.levels["0"].dbov == -30
+        assert told == [-30]
 
 
 async def test_sender_reports_bring_picture_and_sound_together(autojump_clock):

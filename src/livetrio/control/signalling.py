@@ -27,10 +27,10 @@ from livetrio.webrtc.session import Asked, Session
 from livetrio.webrtc.sessions import Sessions
 from livetrio.webrtc.turn import Turn
 
-__all__ = ["LAYER_REL", "Signalling"]
+__all__ = ["LAYER_REL", "SDP", "Signalling", "unsupported"]
 
 LAYER_REL = "urn:ietf:params:whep:ext:core:layer"
-_SDP = "application/sdp"
+SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
 _ENDING = 5.0
 """Seconds to wait for the end of a session: its goodbye is bounded by far less."""
@@ -66,7 +66,7 @@ class Signalling:
                 found += [
                     Operation(
                         path, ("POST",), f"{verb.upper()}: offer", offer, "webrtc",
-                        {201: Answer("the answer; Location is the session", None, _SDP)},
+                        {201: Answer("the answer; Location is the session", None, SDP)},
                         parameters=parameters,
                     ),
                     _preflight_of(path, self.options, parameters),
@@ -124,26 +124,26 @@ class Signalling:
     @answered
     async def whip(self, app: str = "", name: str = "") -> Response:
         """POST {endpoint}: a publisher's offer."""
-        if request.mimetype != _SDP:
-            return _unsupported("Accept-Post", _SDP)
+        if request.mimetype != SDP:
+            return unsupported("Accept-Post", SDP)
         asked = self.asked(*_stream(app, name), "whip")
         session = await self.sessions.publish(asked, await body_text())
-        return self._created(session, asked)
+        return self.created(session, asked)
 
     @answered
     async def whep(self, app: str = "", name: str = "") -> Response:
         """POST {endpoint}: a viewer's offer, or nothing, which asks us to offer."""
         offer = await body_text()
-        if offer and request.mimetype != _SDP:
-            return _unsupported("Accept-Post", _SDP)
+        if offer and request.mimetype != SDP:
+            return unsupported("Accept-Post", SDP)
         asked = self.asked(*_stream(app, name), "whep")
         session = await self.sessions.play(asked, offer or None, selection_of(asked.query))
-        return self._created(session, asked)
+        return self.created(session, asked)
 
     @answered
     async def patch(self, id: str, **_: str) -> Response:
         """PATCH {session}"""
-        session = self._session(id)
+        session = self.session(id)
         match request.mimetype:
             case "application/trickle-ice-sdpfrag":
                 fragment = await body_text()
@@ -155,25 +155,25 @@ class Signalling:
                 session.accept(await body_text())
                 return Response(b"", 204)
             case _:
-                return _unsupported("Accept-Patch", f"{_FRAGMENT}, {_SDP}")
+                return unsupported("Accept-Patch", f"{_FRAGMENT}, {SDP}")
 
     @answered
     async def delete(self, id: str, **_: str) -> Response:
         """DELETE {session}"""
         with trio.move_on_after(_ENDING):
-            ended = await self.sessions.end(self._session(id), _REASON)
+            ended = await self.sessions.end(self.session(id), _REASON)
             return json_answer({"ended": asdict(ended)})
         raise Refused(RefusalCode.UNAVAILABLE, f"it was ended, but not gone in {_ENDING:g} s")
 
     @answered
     async def layers(self, id: str, **_: str) -> Response:
         """GET {session}/layer"""
-        return json_answer(self._session(id).layers())
+        return json_answer(self.session(id).layers())
 
     @answered
     async def choose(self, id: str, **_: str) -> Response:
         """POST {session}/layer: {"encodingId": "1"}; without encodingId the bandwidth decides."""
-        session = self._session(id)
+        session = self.session(id)
         try:
             wish = json.loads(await body_text())
         except (ValueError, RecursionError):
@@ -188,19 +188,18 @@ class Signalling:
     async def options(self, app: str = "", name: str = "") -> Response:
         """OPTIONS {endpoint}: CORS, and ICE servers for a client that shows its token."""
         answer = preflight("POST, OPTIONS")
-        answer.headers["Accept-Post"] = _SDP
+        answer.headers["Accept-Post"] = SDP
         if bearer():
             asked = self.asked(*_stream(app, name), "whip")
             if await self.proves(asked):
-                for server in self._turn.servers(asked.peer, proven=True):
-                    answer.headers.add("Link", server.link)
+                self.add_servers(answer, asked, proven=True)
         return answer
 
     @answered
     async def resource_options(self, **_: str) -> Response:
         """OPTIONS {session}: the same for every id, so that it tells nothing of them."""
         answer = preflight("PATCH, DELETE, OPTIONS, POST, GET")
-        answer.headers["Accept-Patch"] = f"{_FRAGMENT}, {_SDP}"
+        answer.headers["Accept-Patch"] = f"{_FRAGMENT}, {SDP}"
         return answer
 
     async def proves(self, asked: Asked) -> bool:
@@ -213,20 +212,30 @@ class Signalling:
         grant = await gate.may_publish(asked.app, asked.name, asked.token, asked.query, asked.peer)
         return grant.proven
 
-    def _session(self, session_id: str) -> Session:
+    def add_servers(self, answer: Response, asked: Asked, *, proven: bool) -> None:
+        """Name the ICE servers that whoever asks may use (RFC 9725 section 4.6)."""
+        for server in self._turn.servers(asked.peer, proven=proven):
+            answer.headers.add("Link", server.link)
+
+    def session(self, session_id: str) -> Session:
+        """The session with this id, if the present request has its token.
+
+        Raises:
+            Refused: NOT_FOUND, UNAUTHORIZED.
+        """
         session = self.sessions.find(session_id)
         session.check_token(bearer() or request.args.get("token", ""))
         return session
 
-    def _created(self, session: Session, asked: Asked) -> Response:
-        answer = Response(session.description, 201, content_type=_SDP)
+    def created(self, session: Session, asked: Asked) -> Response:
+        """The answer to whoever made a session by the present request."""
+        answer = Response(session.description, 201, content_type=SDP)
         headers = answer.headers
         headers["Location"] = location = f"{quote(request.path.rstrip('/'))}/{session.id}"
         headers["ETag"] = session.etag
-        headers["Accept-Patch"] = _FRAGMENT if session.answered.is_set() else f"{_FRAGMENT}, {_SDP}"
-        for server in self._turn.servers(asked.peer, proven=session.proven):
-            headers.add("Link", server.link)
-        if session.verb == "play":
+        headers["Accept-Patch"] = _FRAGMENT if session.answered.is_set() else f"{_FRAGMENT}, {SDP}"
+        self.add_servers(answer, asked, proven=session.proven)
+        if session.stream is not None:
             headers.add("Link", f'<{location}/layer>; rel="{LAYER_REL}"')
         return answer
 
@@ -250,7 +259,8 @@ def _stream(app: str, name: str) -> tuple[str, str]:
     return app, name
 
 
-def _unsupported(header: str, media: str) -> Response:
+def unsupported(header: str, media: str) -> Response:
+    """The answer to a body of another type than this one."""
     answer = problem(415, f"the body has to be {media}")
     answer.headers[header] = media
     return answer

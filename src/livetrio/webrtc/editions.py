@@ -40,7 +40,8 @@ class Editions:
         """The stream itself where WebRTC carries it, else a shared rendition, while in the block.
 
         Sound becomes Opus, and H.264 with B-frames (which browsers do not reorder) H.264 without.
-        A codec that WebRTC has goes out as it is; `?video=h264` asks for H.264 instead.
+        A codec that WebRTC has goes out as it is; `?video=h264` asks for H.264 instead, and
+        for `?video=none` no picture is coded anew.
 
         Args:
             stream: what is watched.
@@ -58,7 +59,7 @@ class Editions:
                 reason = "no H.264 is made of this stream on request"
                 raise Refused(RefusalCode.FORBIDDEN, reason, hint="rendition.on_request: false")
             video = "h264"
-        elif await needs_no_b(stream):
+        elif query.get("video") != "none" and await needs_no_b(stream):
             video = "no-b"
         async with self._renditions.open(stream, audio=audio, video=video, claim=claim) as edition:
             await media_known(edition, _kinds(stream) if edition is not stream else frozenset())

@@ -7,6 +7,7 @@ is in `webrtc.sessions`; everything a browser could tell apart is in here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -17,8 +18,10 @@ from livetrio.media.edition import Edition
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.scope import Scope
 from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.slots.room_feed import RoomFeed
+from livetrio.webrtc.slots.thrift import SlotWish
 
-__all__ = ["Engine", "Link", "Receiving", "Sending"]
+__all__ = ["Attending", "Engine", "Link", "Receiving", "Sending"]
 
 
 class Link(Protocol):
@@ -86,6 +89,17 @@ class Sending(Link, Protocol):
         """Move media from the source to the peer, until either is gone."""
 
 
+class Attending(Sending, Protocol):
+    """The peer of somebody who receives a room."""
+
+    def wish(self, wishes: Mapping[int, SlotWish]) -> None:
+        """How large the viewer shows which picture slots from now on.
+
+        Raises:
+            Refused: BAD_REQUEST, it has no such slot.
+        """
+
+
 class Engine(Protocol):
     """Made once per node; links are made and ended one by one."""
 
@@ -129,4 +143,20 @@ class Engine(Protocol):
 
         Raises:
             As `receive`.
+        """
+
+    def send_room(
+        self, offer: str | None, feed: RoomFeed, user: str, *, name: str, ip: str
+    ) -> AbstractAsyncContextManager[Attending]:
+        """The peer of somebody who receives a room, below the current scope.
+
+        Args:
+            offer: None makes us offer.
+            feed: of the room.
+            user: who it is, to be sent everybody but himself; "" for nobody known.
+            name: as above.
+            ip: likewise.
+
+        Raises:
+            As `receive`, and Refused: GONE, the room has ended; UNAVAILABLE, this engine cannot.
         """

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
-import trio
-
-from livetrio.errors import RemoteProtocolError
-from livetrio.media.client import Numbers
 from livetrio.media.edition import Edition
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.beat import Beat
-from livetrio.net.scope import Scope
+from livetrio.webrtc.gateway_link import GatewayLink
 from livetrio.webrtc.negotiation import (
     Agreed,
     Local,
@@ -34,17 +29,15 @@ from livetrio.webrtc.player import Player, Players
 from livetrio.webrtc.publisher import Publisher, PublisherStatistics
 from livetrio.webrtc.receive_track import ReceivePolicy
 from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.slots.room_feed import RoomFeed
+from livetrio.webrtc.slots.room_sending import RoomSending
 from livetrio.webrtc.transport import Transport
 from livetrio.webrtc.viewer import ViewerStatistics
-from livetrio.wire.sdp.fragment import build_fragment, parse_fragment
 
 __all__ = ["GatewayEngine"]
 
 _EARLY = 512
 """Packets of a publisher kept until its stream is there: a first key frame of half a megabyte."""
-
-_PACKET = 1_200
-"""Bytes. Drops are counted in packets, and nearly all of them are full."""
 
 
 class GatewayEngine:
@@ -112,67 +105,28 @@ class GatewayEngine:
                     description = offer_play(local, tracks, self._policy)
                 yield _Sending(peer, local, description, agreed, player, tracks)
 
+    @asynccontextmanager
+    async def send_room(
+        self, offer: str | None, feed: RoomFeed, user: str, *, name: str, ip: str
+    ) -> AsyncIterator[RoomSending]:
+        """As `Engine.send_room`."""
+        tracks = feed.tracks
+        agreed = agree_play(offer, tracks, self._policy) if offer is not None else None
+        remote = agreed.remote if agreed is not None else None
+        async with self._transport.open_peer(remote, name=name, ip=ip) as peer:
+            local = self._local(peer)
+            if agreed is not None:
+                description = answer(agreed, local, self._policy)
+            else:
+                description = offer_play(local, tracks, self._policy)
+            yield RoomSending(peer, local, description, agreed, feed, user, tracks)
+
     def _local(self, peer: Peer) -> Local:
         ice, transport = peer.local, self._transport
         return Local(ice.ufrag, ice.pwd, transport.fingerprint, transport.candidates)
 
 
-class _GatewayLink:
-    """What the peers of publishers and viewers have in common."""
-
-    def __init__(self, peer: Peer, local: Local, description: str, agreed: Agreed | None) -> None:
-        self._peer = peer
-        self._local = local
-        self._agreed = agreed
-        self.description = description
-
-    @property
-    def connected(self) -> trio.Event:
-        return self._peer.connected
-
-    @property
-    def scope(self) -> Scope:
-        return self._peer.scope
-
-    @property
-    def address(self) -> str:
-        return self._peer.address
-
-    def numbers(self) -> Numbers:
-        peer = self._peer
-        dropped = peer.dropped * _PACKET
-        return Numbers(peer.bytes_received, peer.bytes_sent, self._jumps(), dropped, 0)
-
-    def statistics(self) -> object | None:
-        """As `Link.statistics`."""
-        return None
-
-    def trickle(self, fragment: str, *, restart: bool) -> str:
-        """As `Link.trickle`. Candidates are read and not needed: who is lite, waits to be found."""
-        found = parse_fragment(fragment)
-        agreed = self._agreed
-        if agreed is None:
-            raise RemoteProtocolError("a fragment before the answer")
-        remote = agreed.remote
-        if not restart:
-            if found.ufrag and found.ufrag != remote.ufrag:
-                raise RemoteProtocolError(
-                    "a fragment of another ICE generation; If-Match: * begins one"
-                )
-            return ""
-        if not found.ufrag:
-            raise RemoteProtocolError("an ICE restart without credentials")
-        remote = replace(remote, ufrag=found.ufrag, pwd=found.pwd, candidates=found.candidates)
-        self._agreed = replace(agreed, remote=remote)
-        ice = self._peer.restart_ice(remote)
-        mid = found.mids[0] if found.mids else agreed.media[0].mid
-        return build_fragment(ice.ufrag, ice.pwd, self._local.candidates, mid)
-
-    def _jumps(self) -> int:
-        return 0
-
-
-class _Receiving(_GatewayLink):
+class _Receiving(GatewayLink):
     """A publisher's peer."""
 
     def __init__(
@@ -211,7 +165,7 @@ class _Receiving(_GatewayLink):
             self._early.append((packet, arrival))
 
 
-class _Sending(_GatewayLink):
+class _Sending(GatewayLink):
     """A viewer's peer."""
 
     def __init__(
@@ -247,6 +201,7 @@ class _Sending(_GatewayLink):
         assert self._agreed is not None  # who is connected has verified its fingerprint
         await self._player.run(self._peer, self._agreed)
 
-    def _jumps(self) -> int:
+    def jumps(self) -> int:
+        """As `GatewayLink.jumps`."""
         viewer = self._player.viewer
         return viewer.switches if viewer is not None else 0

@@ -79,7 +79,7 @@ def answer(agreed: Agreed, local: Local, policy: Policy = DEFAULT) -> str:
 def offer_play(local: Local, tracks: Sequence[SendTrack], policy: Policy = DEFAULT) -> str:
     """An offer of our tracks to a viewer that sent none; its answer goes to `agree_answer`."""
     session = _session(local, [str(index) for index in range(len(tracks))])
-    number = _FIRST_TYPE
+    types: dict[tuple[Codec, str], int] = {}  # the same in all m-lines: there are only 32
     for index, track in enumerate(tracks):
         line = MediaDescription([], track.kind.value, 9)
         _write_transport(line, local, "actpass", with_candidates=index == 0)
@@ -92,8 +92,9 @@ def offer_play(local: Local, tracks: Sequence[SendTrack], policy: Policy = DEFAU
         for fmtp in _forms(track):
             channels = 2 if track.codec is Codec.OPUS else 0
             rate, known = CLOCK_RATES[track.codec], FEEDBACK[track.kind]
+            form = track.codec, fmtp_text(fmtp)
+            number = types.setdefault(form, _FIRST_TYPE + len(types))
             _write_codec(line, RtpCodec(track.codec, number, rate, channels, fmtp, known), fmtp)
-            number += 1
         _write_source(line, track)
         session.media.append(line)
     return session.build()

@@ -23,8 +23,8 @@ _STRETCHES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Warp:
-    """RTP timestamps of pictures that are shown once more: they go on where the viewer is, so
-    that its time never runs backwards, and reach the live edge when the replay does."""
+    """RTP timestamps of pictures that come later than they were made: they go on where the viewer
+    is, so that its time never runs backwards, and reach the live edge when the replay does."""
 
     first: int
     """Timestamp that the replay begins with, 32 bits."""
@@ -35,6 +35,19 @@ class Warp:
     def timestamp(self, original: int) -> int:
         """What a packet of that timestamp is sent under."""
         return self.begin + 1 + (original - self.first & 0xFFFF_FFFF) // self.speed & 0xFFFF_FFFF
+
+    def after(self, newest: int, interval: int) -> Warp | None:
+        """How to go on at the live edge; None: as the stream does.
+
+        Where that has stood still during the replay, the viewer is ahead of it, and stays so.
+
+        Args:
+            newest: timestamp of the last packet that was replayed.
+            interval: ticks until the next one is expected.
+        """
+        sent = self.timestamp(newest)
+        ahead = (sent - newest + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000
+        return Warp(newest, sent - 1 & 0xFFFF_FFFF, 1) if ahead >= max(interval, 2) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +72,17 @@ class Stretch:
 class Numbering:
     """One viewer's."""
 
-    __slots__ = ("_stretches", "shift")
+    __slots__ = ("_stretches", "begun", "shared", "shift")
 
-    def __init__(self) -> None:
+    def __init__(self, *, begun: bool = False) -> None:
+        """begun: it has been sent packets of this SSRC before, of lanes that are forgotten."""
+        self.begun = begun
+        """Was anything sent?"""
         self.shift = 0
         """Of the present stretch."""
+        self.shared = True
+        """Are packets sent as they are, under the lane's own numbers and times?"""
         self._stretches: deque[Stretch] = deque(maxlen=_STRETCHES)
-
-    @property
-    def begun(self) -> bool:
-        """Was anything sent?"""
-        return bool(self._stretches)
 
     @property
     def present(self) -> Stretch | None:
@@ -85,18 +98,19 @@ class Numbering:
             next_: the viewer's next index; ignored at the beginning.
             warp: of its times; not at the beginning.
         """
-        if not self._stretches:
+        if not self.begun:
+            self.begun = True
             self._stretches.append(Stretch(index, lane, 0))
             return
         shift = next_ - index
-        last = self._stretches[-1]
-        if last.first == next_:
+        if self._stretches and self._stretches[-1].first == next_:
             self._stretches.pop()  # nothing was sent in it
         new = Stretch(next_, lane, shift, warp)
         last = self._stretches[-1] if self._stretches else new
         if last is new or (last.lane, last.shift, last.warp) != (lane, shift, warp):
             self._stretches.append(new)
         self.shift = shift
+        self.shared = not shift and warp is None
 
     def find(self, index: int) -> Stretch | None:
         """The stretch a viewer's index is in, None for one from before the beginning."""

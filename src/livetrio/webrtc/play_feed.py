@@ -1,14 +1,15 @@
-"""PlayFeed: one edition in one RTP layout; packetises once, pumps the same packets to all viewers.
+"""PlayFeed: one edition in one RTP layout; packetises once, sends the same packets to all viewers.
 
-One pump task per (edition, layout), as in `media.feed`, from the first viewer to the last. The
-tasks beside it serve newcomers and reports; all of them send by plain calls and never wait for a
-viewer. How long they may hold the loop is counted in packets, since a key frame is sixty.
+One pump task per (edition, layout), as in `media.feed`, from the first viewer to the last. What
+few viewers get of a frame is sent in the very call that brings it, since to wake the pump costs
+more. The tasks beside it serve newcomers and reports; all of them send by plain calls and never
+wait for a viewer. How long they may hold the loop is counted in packets: a key frame is sixty.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -17,10 +18,12 @@ import trio
 
 from livetrio.media.edition import Edition
 from livetrio.net.guard import guarded
+from livetrio.packet import US_PER_SECOND, Kind, Packet
 from livetrio.webrtc.catch_up import STEP
 from livetrio.webrtc.datagrams import blame
 from livetrio.webrtc.fitness import gained
 from livetrio.webrtc.lane import BURST, Lane
+from livetrio.webrtc.plan import PACKETS_PER_HOLD, Plan, serve, serve_many, weight
 from livetrio.webrtc.rerun import rerun
 from livetrio.webrtc.rtp_mux import Origin, Picture, RtpMux
 from livetrio.webrtc.run import Run
@@ -30,8 +33,6 @@ from livetrio.webrtc.viewer import Mode, Viewer
 
 __all__ = ["PlayFeed"]
 
-_PACKETS_PER_HOLD: Final = 400
-"""Packets sent between two checkpoints: about 2 ms; a busy machine makes it 4."""
 _PACKETISED_PER_HOLD: Final = 200
 _REPORTS_PER_HOLD: Final = 200
 _BURST_SPACING: Final = 0.004
@@ -40,9 +41,6 @@ _RIDE_FROM: Final = 32
 """Viewers from which on a sound packet waits (for the next packet of any kind, 20 ms at most) to
 go out with a picture: a third of all system calls saved. A few viewers are served at once."""
 _REPORT_EVERY: Final = 1.0
-
-Plan = list[tuple[Run, list[Viewer]]]
-"""Runs in the order to send them, with those who get each."""
 
 
 class PlayFeed:
@@ -82,6 +80,11 @@ class PlayFeed:
         self._primed = False
         self._newcomers = trio.Event()
         self._seq, _ = edition.ring.start()
+        self._kinds = (Kind.VIDEO,) * (layout.video > 0) + (Kind.AUDIO,) * (layout.audio > 0)
+        self._parked = False  # does the pump wait, with all sent that there is?
+        self._wake = trio.lowlevel.ParkingLot()
+        self._left: Plan = []  # what was too much to be sent at once
+        self._error: BaseException | None = None
 
     @property
     def name(self) -> str:
@@ -95,6 +98,11 @@ class PlayFeed:
     def video_ssrc(self) -> int:
         """Of all lanes alike."""
         return self._mux.origin.video_ssrc
+
+    @property
+    def video_time(self) -> int:
+        """RTP time of the stream's time 0, which may have more than 32 bits."""
+        return self._mux.origin.video_timestamp
 
     @property
     def audio(self) -> SendingSource | None:
@@ -135,10 +143,7 @@ class PlayFeed:
             return
         if wish is not None:
             lanes = [self.lanes[min(self.lanes, key=lambda id_: (abs(id_ - wish), id_))]]
-        bandwidth = viewer.bandwidth
-        choice = viewer.quality.decide(
-            [lane.rate for lane in lanes], bandwidth.estimate(now), bandwidth.loss(now), now
-        )
+        choice = viewer.prefers([lane.rate for lane in lanes], now)
         if choice == len(lanes):
             viewer.wanted = None
             if viewer.mode is Mode.LIVE:
@@ -186,8 +191,10 @@ class PlayFeed:
         now = trio.current_time()
         packets = self._edition.ring.read(self._seq)
         self._seq = self._edition.ring.head
+        newest = packets[-1].dts if packets else 0
         for number, packet in enumerate(packets):
-            for _ in self._mux.take(packet, now):
+            # As if each had just come in its time: a clock may be others' too.
+            for _ in self._mux.take(packet, now - max(0, newest - packet.dts) / US_PER_SECOND):
                 pass
             if number % _PACKETISED_PER_HOLD == _PACKETISED_PER_HOLD - 1:
                 await trio.lowlevel.checkpoint()
@@ -198,15 +205,47 @@ class PlayFeed:
 
     async def _pump(self) -> None:
         ring = self._edition.ring
-        while not self.ending:
-            if self._seq < ring.head:  # it came while the last was sent: others first
-                await trio.lowlevel.checkpoint()
-            await ring.changed(self._seq)
-            if self._seq >= ring.head:
-                self.ending = "the stream has ended"
-            elif self._seq < ring.tail:  # the loop stood still for longer than the ring holds
-                self._seq, _ = ring.start()
-            await self._send(self._take())
+        with ring.listen(self._came):
+            while not self.ending:
+                if self._seq < ring.head:  # it came while the last was sent: others first
+                    await trio.lowlevel.checkpoint()
+                elif not ring.ended:
+                    self._parked = True
+                    await self._wake.park()
+                if self._error is not None:
+                    raise self._error
+                if self._left:
+                    plan, self._left = self._left, []
+                    await self._send(plan)
+                    continue
+                if self._seq >= ring.head:
+                    self.ending = self.ending or "the stream has ended"
+                elif self._seq < ring.tail:  # the loop stood still for longer than the ring holds
+                    self._seq, _ = ring.start()
+                await self._send(self._take())
+
+    def _came(self, packets: Sequence[Packet]) -> None:
+        """In the publisher's call: send what has come, or have the pump do it."""
+        if not self._parked:
+            return
+        if packets and not any([packet.track.kind in self._kinds for packet in packets]):
+            self._seq += len(packets)  # all before them was taken, or it would not be parked
+            return
+        if len(self.viewers) < _RIDE_FROM and self._seq < self._edition.ring.head:
+            with guarded(self._fail):
+                plan = self._take()
+                if not self.ending and (cost := weight(plan)) <= BURST:
+                    for run, viewers in plan:
+                        serve(run, iter(viewers), PACKETS_PER_HOLD)
+                    self.packets += cost
+                    return
+                self._left = plan
+        self._parked = False
+        self._wake.unpark_all()
+
+    def _fail(self, error: BaseException) -> None:
+        """A bug ends the feed, in its own task, and not the publisher."""
+        self._error = error
 
     def _take(self) -> Plan:
         """Packetise what has arrived and note who gets it. The histories then have it all, so
@@ -247,8 +286,8 @@ class PlayFeed:
                 elif viewer.mode is Mode.KEYS and viewer.lane is lane:
                     viewer.skimmed(lane, picture.first, picture.count)
                     skimming.append(viewer)
-        shared = [viewer for viewer in lane.members if not viewer.numbering.shift]
-        own = [viewer for viewer in lane.members if viewer.numbering.shift]
+        shared = [viewer for viewer in lane.members if viewer.numbering.shared]
+        own = [viewer for viewer in lane.members if not viewer.numbering.shared]
         for run in picture.runs:
             plan.append((run, shared))
             plan.extend((viewer.own(run), [viewer]) for viewer in own + skimming)
@@ -258,44 +297,18 @@ class PlayFeed:
             plan.append((picture.rider.run, rest))
 
     async def _send(self, plan: Plan) -> None:
-        budget = _PACKETS_PER_HOLD
+        budget = PACKETS_PER_HOLD
         for number, (run, viewers) in enumerate(plan, 1):
-            begun = trio.current_time()
             cost = len(run.packets)
-            budget = await self._serve(run, viewers, budget)
+            burst = cost >= BURST and number < len(plan)
+            begun = trio.current_time() if burst else 0.0
+            budget = await serve_many(run, viewers, budget)
             self.packets += cost * len(viewers)
-            if cost >= BURST and number < len(plan):
+            if burst:
                 passed = trio.current_time() - begun
                 if passed < _BURST_SPACING:
                     await self._edition.pacer.rest(_BURST_SPACING - passed)
-                    budget = _PACKETS_PER_HOLD
-
-    @staticmethod
-    async def _serve(run: Run, viewers: list[Viewer], budget: int) -> int:
-        """One run to each; whoever that fails for is ended, and those behind it get theirs.
-
-        Args:
-            run: what is sent.
-            viewers: to whom.
-            budget: packets until the next checkpoint; returned as it is afterwards.
-        """
-        cost = len(run.packets)
-        viewer: Viewer | None = None
-
-        def fault(error: BaseException) -> None:
-            if viewer is not None:
-                blame(viewer.peer, error)
-
-        turns = iter(viewers)  # one guard for all: it goes on where it was left
-        while True:
-            with guarded(fault):
-                for viewer in turns:
-                    viewer.send(run)
-                    budget -= cost
-                    if budget <= 0:
-                        await trio.lowlevel.checkpoint()
-                        budget = _PACKETS_PER_HOLD
-                return budget
+                    budget = PACKETS_PER_HOLD
 
     async def _serve_newcomers(self) -> None:
         """Bring those who catch up nearer to the live edge, step by step."""
@@ -305,14 +318,14 @@ class PlayFeed:
             if not waiting:
                 self._newcomers = trio.Event()
                 continue
-            budget = _PACKETS_PER_HOLD
+            budget = PACKETS_PER_HOLD
             now = trio.current_time()
             for viewer in waiting:
                 with guarded(partial(blame, viewer.peer)):
                     budget -= self._advance(viewer, now)
                 if budget <= 0:
                     await trio.lowlevel.checkpoint()
-                    budget = _PACKETS_PER_HOLD
+                    budget = PACKETS_PER_HOLD
             await self._edition.pacer.rest(STEP)
 
     def _advance(self, viewer: Viewer, now: float) -> int:
@@ -363,7 +376,7 @@ class PlayFeed:
     def _say_goodbye(self) -> None:
         self.ending = self.ending or "the stream was stopped"
         sources = self._mux.sources(next(iter(self.lanes.values()), None))
-        if sources:
+        if sources and not self._mux.origin.lasting:
             ssrcs = [source.ssrc for source in sources]
             compound = goodbye(ssrcs, self._mux.origin.cname, self.ending)
             for viewer in self.viewers:

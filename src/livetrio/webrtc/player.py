@@ -29,7 +29,7 @@ from livetrio.webrtc.viewer import Viewer
 from livetrio.wire.rtp.extensions import TRANSPORT_CC
 from livetrio.wire.rtp.packetize import PACKETIZED
 
-__all__ = ["Player", "Players", "fmtp_of"]
+__all__ = ["Player", "Players", "can_ask", "fmtp_of"]
 
 log = get_logger(__name__)
 
@@ -53,11 +53,22 @@ class Players:
         """bits: a number of that many random bits; tests know them."""
         self._bits = bits
         self._audiences: dict[Edition, _Audience] = {}
+        self._others: dict[PlayFeed, None] = {}
 
     @property
     def feeds(self) -> list[PlayFeed]:
-        """One for each edition and layout that somebody watches."""
-        return [feed for audience in self._audiences.values() for feed in audience.feeds.values()]
+        """One for each edition and layout that somebody watches, and those of rooms."""
+        own = [feed for audience in self._audiences.values() for feed in audience.feeds.values()]
+        return [*own, *self._others]
+
+    @contextmanager
+    def counting(self, feed: PlayFeed) -> Iterator[None]:
+        """Count a feed that was made elsewhere among these while in the block."""
+        self._others[feed] = None
+        try:
+            yield
+        finally:
+            del self._others[feed]
 
     @contextmanager
     def player(self, stream: Stream, edition: Edition, selection: Selection) -> Iterator[Player]:
@@ -78,7 +89,7 @@ class Players:
         audience = self._audiences.get(edition)
         if audience is None:
             cname = f"{self._bits(64):016x}"
-            audience = self._audiences[edition] = _Audience(Origin(self._bits, cname))
+            audience = self._audiences[edition] = _Audience(Origin.random(self._bits, cname))
         audience.players += 1
         try:
             yield Player(self, stream, edition, selection, audience.origin, video, audio)
@@ -104,7 +115,7 @@ class Players:
                 layout,
                 audience.origin,
                 first=self._bits(32) % _FIRST,
-                asks=partial(_can_ask, stream),
+                asks=partial(can_ask, stream),
             )
             audience.feeds[layout] = feed
             edition.scope.nursery.start_soon(_run, feed, edition, name=f"feed {feed.name}")
@@ -246,7 +257,8 @@ def _sent(agreed: Agreed, ssrc: int) -> Media | None:
     return None
 
 
-def _can_ask(stream: Stream) -> bool:
+def can_ask(stream: Stream) -> bool:
+    """Does its publisher take wishes for key frames?"""
     publication = stream.publication
     return publication is not None and publication.on_key_frame_request is not None
 

@@ -221,7 +221,9 @@ class Publisher:
     def _take_level(self, track: ReceiveTrack, packet: RtpPacket, arrival: float) -> None:
         level = ext.extension(packet, self._level_id)
         if level:
-            self.levels[track.media.mid] = AudioLevel(-(level[0] & 0x7F), level[0] >= 0x80, arrival)
+            told = AudioLevel(-(level[0] & 0x7F), level[0] >= 0x80, arrival)
+            self.levels[track.media.mid] = told
+            self._publication.tell_level(told.dbov)
 
     def _make_track(
         self, ssrc: int, media: Media, rid: str, outlet: Outlet, now: float

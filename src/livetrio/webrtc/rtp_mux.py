@@ -30,18 +30,26 @@ _AUDIO_KEEP: Final = 128
 """Sound packets kept for NACKs: 2.5 s."""
 
 
+@dataclass(slots=True)
 class Origin:
     """What all layouts of one edition share, so that all RTP times of it are comparable."""
 
-    __slots__ = ("audio_ssrc", "audio_timestamp", "cname", "video_ssrc", "video_timestamp")
+    cname: str
+    video_ssrc: int
+    audio_ssrc: int
+    video_timestamp: int
+    """RTP timestamps of the stream's time 0."""
+    audio_timestamp: int
+    clock: MediaClock | None = None
+    """The stream's, where others report by it too; None: each layout has one."""
+    lasting: bool = False
+    """Others will send under these SSRCs when the feed has ended."""
 
-    def __init__(self, bits: Callable[[int], int], cname: str) -> None:
+    @classmethod
+    def random(cls, bits: Callable[[int], int], cname: str) -> Origin:
         """bits: a number of that many random bits."""
-        self.cname = cname
-        self.video_ssrc = bits(32)
-        self.audio_ssrc = self.video_ssrc ^ 1
-        self.video_timestamp = bits(32)
-        self.audio_timestamp = bits(32)
+        video = bits(32)
+        return cls(cname, video, video ^ 1, bits(32), bits(32))
 
 
 @dataclass(slots=True)
@@ -83,7 +91,7 @@ class RtpMux:
         self.layout = layout
         self.origin = origin
         self.log = TransportLog()
-        self.clock = MediaClock()
+        self.clock = origin.clock or MediaClock()
         self.audio: SendingSource | None = None
         self.lanes: dict[int, Lane] = {}
         """By track id, the best first."""

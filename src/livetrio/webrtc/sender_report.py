@@ -14,7 +14,7 @@ from livetrio.packet import US_PER_SECOND
 from livetrio.webrtc.sending_source import SendingSource
 from livetrio.wire.rtp.rtcp_reports import Bye, ReceiverReport, SenderReport, SourceDescription
 
-__all__ = ["MediaClock", "goodbye", "sender_report"]
+__all__ = ["MediaClock", "goodbye", "ntp_time", "sender_report"]
 
 _NTP_EPOCH: Final = 2_208_988_800
 """Seconds from 1900 to 1970."""
@@ -47,6 +47,12 @@ class MediaClock:
         return None if self._offset is None else round(now * US_PER_SECOND - self._offset)
 
 
+def ntp_time(wall: float) -> int:
+    """Seconds since 1970 as the 64 bits of an NTP timestamp (RFC 3550 section 4), good to 15 us:
+    a float has no more."""
+    return round((wall + _NTP_EPOCH) * 2**16) << 16 & 0xFFFF_FFFF_FFFF_FFFF
+
+
 def sender_report(sources: Sequence[SendingSource], cname: str, pts: int, wall: float) -> bytes:
     """One compound that reports on all sources (RFC 3550 section 6.4.1).
 
@@ -56,7 +62,7 @@ def sender_report(sources: Sequence[SendingSource], cname: str, pts: int, wall: 
         pts: time of the stream (us) ...
         wall: ... at this time (seconds since 1970).
     """
-    ntp = round((wall + _NTP_EPOCH) * 2**16) << 16 & 0xFFFF_FFFF_FFFF_FFFF
+    ntp = ntp_time(wall)
     parts = [
         SenderReport(
             source.ssrc, ntp, source.timestamp(pts), source.sent_packets, source.sent_octets

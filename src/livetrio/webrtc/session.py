@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,8 +15,9 @@ from livetrio.media.client import Client, Numbers
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.scope import Scope
 from livetrio.packet import Kind, StreamKey
-from livetrio.webrtc.engine import Link, Sending
+from livetrio.webrtc.engine import Attending, Link, Sending
 from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.slots.thrift import SlotWish
 
 __all__ = ["Asked", "PreconditionFailed", "PreconditionRequired", "Session", "Verb"]
 
@@ -72,9 +74,11 @@ class Session:
         self.link: Link | None = None
         self.sending: Sending | None = None
         """The same link, of a viewer."""
+        self.attending: Attending | None = None
+        """The same link, of somebody who receives a room."""
         self.publication: Publication | None = None
         self.proven = False
-        """Did its publisher show the key of its room?"""
+        """Did its publisher show the key of its room, or did a room's viewer show who he is?"""
         self.answered = trio.Event()
         """The peer has answered our offer; set from the start where the offer was the peer's."""
         role: Literal["publisher", "player"] = "publisher" if verb == "publish" else "player"
@@ -197,8 +201,19 @@ class Session:
 
     def _watched(self) -> Stream:
         if self.stream is None:
-            raise Refused(RefusalCode.CONFLICT, "a publisher has no layers to choose")
+            raise Refused(RefusalCode.CONFLICT, "this session has no layers to choose")
         return self.stream
+
+    def wish(self, wishes: Mapping[int, SlotWish]) -> None:
+        """How large the viewer of a room shows which slots.
+
+        Raises:
+            Refused: BAD_REQUEST, there is no such slot; CONFLICT, it receives no room, or none
+                yet.
+        """
+        if self.attending is None:
+            raise Refused(RefusalCode.CONFLICT, "this session receives no room")
+        self.attending.wish(wishes)
 
     def finish(self) -> None:
         """The peer says goodbye: viewers need not wait for its return."""

@@ -8,7 +8,7 @@ console, a timer or the peer itself, unwinds all of it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from livetrio.webrtc.engine import Engine
 from livetrio.webrtc.selection import Selection
 from livetrio.webrtc.session import Asked, Session
 from livetrio.webrtc.session_life import SessionLife, session_life
+from livetrio.webrtc.slots.meeting import Meeting
 
 __all__ = ["SessionGate", "Sessions", "open_sessions"]
 
@@ -114,8 +115,24 @@ class Sessions:
                 rendition, no media yet).
             RemoteProtocolError, NotAcceptable: the offer's fault.
         """
-        key = await self.gate.may_play(asked.app, asked.name, asked.query, asked.peer)
+        query = {**asked.query, "token": asked.token} if asked.token else asked.query
+        key = await self.gate.may_play(asked.app, asked.name, query, asked.peer)
         return await self._start(partial(self._play, asked, key, offer, selection))
+
+    async def attend(self, asked: Asked, offer: str | None, meeting: Meeting, user: str) -> Session:
+        """Answer the offer of somebody who receives a room, or (None) make one.
+
+        Args:
+            asked: who asks; whether he may is settled.
+            offer: SDP.
+            meeting: the room.
+            user: who it is, to be sent everybody but himself; "" for nobody known.
+
+        Raises:
+            Refused: GONE, TOO_MANY, UNAVAILABLE.
+            RemoteProtocolError, NotAcceptable: the offer's fault.
+        """
+        return await self._start(partial(self._attend, asked, offer, meeting, user))
 
     async def end(self, session: Session, reason: str) -> Ended:
         """End a session as its peer wishes; returns when all below it is gone."""
@@ -138,6 +155,7 @@ class Sessions:
         async with self._life(name, asked, task_status) as life:
             session = life.session("publish", grant.key)
             session.proven = grant.proven
+            session.client.user = grant.user
             session.answered.set()
             async with self._engine.receive(offer, name=name, ip=asked.peer) as link:
                 if not await life.connects(link):
@@ -183,14 +201,43 @@ class Sessions:
                         await link.run()
                     life.end_as(link)
 
+    async def _attend(
+        self,
+        asked: Asked,
+        offer: str | None,
+        meeting: Meeting,
+        user: str,
+        *,
+        task_status: _Start = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        key, feed = meeting.key, meeting.feed
+        name = f"{asked.protocol} room {key}"
+        async with self._life(name, asked, task_status, parent=meeting.scope) as life:
+            session = life.session("play", key)
+            session.client.user = user
+            session.proven = bool(user)
+            with self._registry.attend(key, session.client), feed.guest(life.scope):
+                async with self._engine.send_room(
+                    offer, feed, user, name=name, ip=asked.peer
+                ) as link:
+                    session.sending = session.attending = link
+                    if offer is not None:
+                        session.answered.set()
+                    try:
+                        if await life.connects(link):
+                            with meeting.attended(user) if user else nullcontext():
+                                await link.run()
+                    finally:
+                        life.end_as(link)
+
     def _life(
-        self, name: str, asked: Asked, task_status: _Start
+        self, name: str, asked: Asked, task_status: _Start, *, parent: Scope | None = None
     ) -> AbstractAsyncContextManager[SessionLife]:
         return session_life(
             name,
             asked,
             task_status,
-            parent=self._scope,
+            parent=parent or self._scope,
             caps=self._caps,
             table=self._by_id,
             patience=self._connect_timeout,

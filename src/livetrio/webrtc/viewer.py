@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Set
+import time
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from livetrio.errors import RemoteProtocolError
-from livetrio.logs import get_logger
 from livetrio.packet import Kind
+from livetrio.webrtc.allowance import Allowance
 from livetrio.webrtc.bandwidth import Bandwidth
 from livetrio.webrtc.catch_up import CatchUp
 from livetrio.webrtc.lane import Lane
@@ -19,6 +20,8 @@ from livetrio.webrtc.numbering import Numbering, Warp
 from livetrio.webrtc.quality import Quality
 from livetrio.webrtc.run import Run, runs_of
 from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.sending_source import VIDEO_RATE, ticks
+from livetrio.webrtc.unreadable import Unreadable
 from livetrio.wire.rtp.header import unwrap
 from livetrio.wire.rtp.rtcp import parse_rtcp
 from livetrio.wire.rtp.rtcp_feedback import Fir, Nack, Pli, Remb
@@ -31,11 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mode", "Viewer", "ViewerStatistics"]
 
-log = get_logger(__name__)
-
-_RESENDS: Final = 400
-"""Packets sent again per second and viewer at most, and at once: 20 % loss of 16 Mbit/s. Whoever
-asks for more has no path for them, or wants an amplifier."""
 _ASKING: Final = 0.25
 """What a number costs of them that is not sent again: it was looked up all the same."""
 _RESEND_SPACING: Final = 0.02
@@ -43,8 +41,6 @@ _RESEND_SPACING: Final = 0.02
 _RESEND_MEMORY: Final = 1_024
 _PLI_SPACING: Final = 0.5
 """Seconds between two wishes for a key frame that one viewer is granted."""
-_MAX_MALFORMED: Final = 1_000
-"""Datagrams in a row that cannot be read, as of a publisher: a single one is nobody's end."""
 
 
 class Mode(enum.Enum):
@@ -82,7 +78,24 @@ class ViewerStatistics:
 class Viewer:
     """Made by `Player`; joins and leaves a `PlayFeed`."""
 
-    def __init__(self, peer: Peer, feed: PlayFeed, selection: Selection) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        feed: PlayFeed,
+        selection: Selection,
+        *,
+        resumes: int | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        """
+        Args:
+            peer: whom it is sent to.
+            feed: what.
+            selection: which of its tracks.
+            resumes: the index that its pictures go on from, if it was sent some under the feed's
+                SSRC before, by another feed.
+            allowance: what it may be sent again, where it shares that with others.
+        """
         self.peer = peer
         self.send: Callable[[Run], object] = peer.send_run
         self.feed = feed
@@ -96,7 +109,7 @@ class Viewer:
         self.catch_up: CatchUp | None = None
         self.replayed: tuple[Lane, int] | None = None
         """The key frame that it was last sent once more, since it had lost its picture."""
-        self.numbering = Numbering()
+        self.numbering = Numbering(begun=resumes is not None)
         self.bandwidth = Bandwidth()
         self.quality = Quality()
         self.resent = 0
@@ -104,16 +117,16 @@ class Viewer:
         self.nacks = 0
         """Packets asked for again."""
         self.plis = 0
-        self.malformed = 0
+        self.unreadable = Unreadable()
         """RTCP datagrams that could not be read."""
         self.switches = 0
         """Times it was moved to another layer, or to key frames and back."""
-        self._frozen = 0  # the lane's next index for it, while it is not at the live edge
-        self._allowance = float(_RESENDS)
-        self._allowed_at = trio.current_time()
+        self._octets = 0  # of pictures, in lanes that it has left
+        self._since = 0  # octets of its lane when it came
+        self._frozen = resumes or 0  # its next index, while it is not at the live edge
+        self._allowance = allowance or Allowance(trio.current_time())
         self._again: dict[tuple[int, int], float] = {}  # (ssrc, index): when it was sent again
         self._pli_at = float("-inf")
-        self._malformed_in_a_row = 0
         # Where nobody agreed on it, it says nothing, and is the dearest thing to read.
         self._reports_arrivals = feed.layout.transport_cc > 0
 
@@ -125,6 +138,13 @@ class Viewer:
         if self.lane is not None and self.mode is Mode.LIVE:
             return self.lane.source.history.next_index + self.numbering.shift
         return self._frozen
+
+    @property
+    def octets(self) -> int:
+        """Of pictures that it was sent at the live edge, ever, without RTP."""
+        lane = self.lane
+        live = lane is not None and self.mode is Mode.LIVE
+        return self._octets + (lane.source.sent_octets - self._since if lane and live else 0)
 
     def statistics(self) -> ViewerStatistics:
         """The counters now."""
@@ -140,7 +160,7 @@ class Viewer:
             resent=self.resent,
             plis=self.plis,
             switches=self.switches,
-            malformed=self.malformed,
+            malformed=self.unreadable.count,
         )
 
     def begin(self, lane: Lane, frame: int, now: float, warp: Warp | None = None) -> None:
@@ -157,7 +177,7 @@ class Viewer:
         self.leave_lane()
         self.numbering.move(lane, index, next_)
         self.lane, self.mode = lane, Mode.LIVE
-        lane.members[self] = None
+        self._enter(lane)
 
     def skim(self) -> None:
         """Be sent key frames only from now on."""
@@ -175,6 +195,7 @@ class Viewer:
         """Be sent no picture."""
         if self.lane is not None:
             self._frozen = self.next_index
+            self._octets = self.octets
             self.lane.members.pop(self, None)
         self.lane = self.catch_up = None
         self.mode = Mode.WAITING
@@ -184,14 +205,40 @@ class Viewer:
         next_, catch_up = self.next_index, self.catch_up
         self.catch_up = None
         self.mode = Mode.LIVE
-        if self.lane is not None and catch_up is not None:
-            self.numbering.move(self.lane, catch_up.index, next_)  # in its own times again
-            self.lane.members[self] = None
+        lane = self.lane
+        if lane is not None and catch_up is not None:
+            self.numbering.move(lane, catch_up.index, next_, self._times_after(lane))
+            self._enter(lane)
+
+    def _enter(self, lane: Lane) -> None:
+        lane.members[self] = None
+        self._since = lane.source.sent_octets
+
+    def _times_after(self, lane: Lane) -> Warp | None:
+        """In its own times again, unless the replay has overtaken them."""
+        history, at = lane.source.history, lane.source.timestamp
+        newest, last = (history.frame(history.next_frame - n) for n in (1, 2))
+        stretch = self.numbering.present
+        if stretch is None or stretch.warp is None or newest is None:
+            return None
+        interval = newest.pts - last.pts if last is not None else 0
+        return stretch.warp.after(at(newest.pts), ticks(interval, VIDEO_RATE))
+
+    def prefers(self, rates: Sequence[float], now: float) -> int:
+        """Which of the layers it is to be sent; as many as there are: key frames of one alone.
+
+        Args:
+            rates: bit/s of each layer, the best first; 0: it is paused.
+            now: seconds.
+        """
+        bandwidth = self.bandwidth
+        limit = bandwidth.limit(self.octets, now)
+        return self.quality.decide(rates, limit, bandwidth.loss(now), now)
 
     def own(self, run: Run) -> Run:
-        """A run of its lane under its own numbers."""
+        """A run of its lane under its own numbers and times."""
         shift, stretch = self.numbering.shift, self.numbering.present
-        if not shift or self.lane is None or stretch is None:
+        if self.lane is None or stretch is None or self.numbering.shared:
             return run
         ssrc = self.lane.source.ssrc.to_bytes(4, "big")
         packets, indexes = list(run.packets), list(run.indexes)
@@ -207,55 +254,49 @@ class Viewer:
         try:
             packets = parse_rtcp(compound, transport=self._reports_arrivals)
         except RemoteProtocolError as error:
-            self._bad(str(error))
+            self.unreadable.came(self.peer.scope, str(error))
             return
-        self._malformed_in_a_row = 0
+        self.unreadable.in_a_row = 0
         for packet in packets:
             match packet:
                 case ReceiverReport() | SenderReport():
                     self._reported(packet.reports, now)
                 case Nack():
-                    self._resend(packet, now)
+                    self.resend(packet, now)
                 case Pli() | Fir():
-                    self._need_key_frame(now)
+                    self.need_key_frame(now)
                 case Remb():
-                    self.bandwidth.remb(packet.bitrate, now)
+                    self.bandwidth.remb(packet.bitrate, self.octets, now)
                 case TransportFeedback():
                     self.bandwidth.feedback(packet, self.feed.log, now)
                 case _:
                     pass  # descriptions and goodbyes of a receiver change nothing
 
-    def _bad(self, reason: str) -> None:
-        self.malformed += 1
-        self._malformed_in_a_row += 1
-        if self.malformed == 1:
-            log.info("unreadable packet", peer=self.peer.scope.name, reason=reason)
-        if self._malformed_in_a_row > _MAX_MALFORMED:
-            self.peer.scope.cancel(f"nothing readable in {_MAX_MALFORMED} packets: {reason}")
-
     def _reported(self, reports: list[ReportBlock], now: float) -> None:
         for report in reports:
             if report.ssrc == self.feed.video_ssrc or not self.feed.layout.video:
                 self.bandwidth.report(report.fraction_lost / 256, now)
+                self.bandwidth.round_trip.answer(report, time.time(), now)
 
-    def _need_key_frame(self, now: float) -> None:
+    def need_key_frame(self, now: float) -> None:
+        """It cannot show what it is sent without a new key frame."""
         self.plis += 1
         if now - self._pli_at >= _PLI_SPACING and self.mode in {Mode.LIVE, Mode.KEYS}:
             self._pli_at = now
             self.feed.key_frame_for(self)
 
-    def _resend(self, nack: Nack, now: float) -> None:
+    def resend(self, nack: Nack, now: float) -> None:
+        """Send again what is asked for, as far as it is allowed and was sent at all."""
         self.nacks += len(nack.lost)
-        passed = now - self._allowed_at
-        self._allowance = min(_RESENDS, self._allowance + passed * _RESENDS)
-        self._allowed_at = now
+        allowance = self._allowance
+        allowance.refill(now)
         if len(self._again) > _RESEND_MEMORY:
             self._again.clear()
         found: list[tuple[bytes, int]] = []
         for sequence in nack.lost:
-            if self._allowance < 1:
+            if allowance.left < 1:
                 break
-            self._allowance -= _ASKING
+            allowance.left -= _ASKING
             pair = self._lookup(nack.media_ssrc, sequence)
             if pair is None:
                 continue
@@ -263,7 +304,7 @@ class Viewer:
             if now - self._again.get(mark, float("-inf")) < _RESEND_SPACING:
                 continue
             self._again[mark] = now
-            self._allowance -= 1 - _ASKING
+            allowance.left -= 1 - _ASKING
             found.append(pair)
         self.resent += len(found)
         for run in runs_of(found):

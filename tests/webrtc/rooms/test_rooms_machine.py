@@ -9,11 +9,17 @@ from kit.rooms import Followed, consistent, user
 
 from livetrio.errors import Refused
 from livetrio.webrtc.rooms.actions import Action
+from livetrio.webrtc.rooms.arrangement import Arrangement
 
 USERS = ["anna", "bob", "carl", "dora", "emil"]
 users = st.sampled_from(USERS)
-COMMANDS = [
-    action.value for action in Action if action not in {Action.BATTLE, Action.SCORE, Action.END}
+ELSEWHERE = {Action.BATTLE, Action.SCORE, Action.KEY, Action.END}
+COMMANDS = [action.value for action in Action if action not in ELSEWHERE]
+LAYOUTS = [
+    None,
+    Arrangement(),
+    Arrangement(layout="custom", rectangles={"1": (0.0, 0.0, 0.5, 1.0)}),
+    Arrangement(layout="custom", rectangles={"2": (0.0, 0.0, 0.5, 1.0)}, background="#ffffff"),
 ]
 
 
@@ -36,8 +42,10 @@ class Commanded(RuleBasedStateMachine):
         medium=st.sampled_from(["microphone", "camera"]),
         behind=st.sampled_from([None, 0, 1, 5, -1]),
         key=st.sampled_from(["", "", "", "a", "b"]),
+        layout=st.sampled_from(LAYOUTS),
+        gain=st.sampled_from([0.0, 1.0, 4.0]),
     )
-    def command(self, action, by, roles, whom, seat, to, medium, behind, key) -> None:
+    def command(self, action, by, roles, whom, seat, to, medium, behind, key, layout, gain) -> None:
         state = self.on.room.state
         before, had = state.view(), state.version
         version = None if behind is None else max(0, state.version - behind)
@@ -45,6 +53,7 @@ class Commanded(RuleBasedStateMachine):
             events = self.on.do(
                 action, user(by, *roles),
                 user=whom, seat=seat, to=to, medium=medium, version=version, key=key,
+                arrangement=layout, gain=gain,
             )  # fmt: skip
         except Refused:
             assert state.view() == before  # refused is nothing done

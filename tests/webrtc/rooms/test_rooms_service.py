@@ -218,7 +218,7 @@ async def test_the_end_of_a_room_is_told_and_leaves_nothing(autojump_clock, on, 
     await opened(on)
     on.command(KEY, command("take", "bob"))
     ended = await on.end(KEY, ANNA)
-    assert (ended.scopes, ended.tasks, len(on)) == (1, 1, 0)
+    assert (ended.ended.scopes, ended.ended.tasks, len(on)) == (1, 1, 0)
     assert ears.types()[-1] == "room.ended"
     assert ears.state()["phase"] == "ended"
     with pytest.raises(Refused):

@@ -9,7 +9,7 @@ by the dozen: for tens of viewers, not for audiences.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
@@ -31,12 +31,14 @@ from livetrio.webrtc.aio.descriptions import (
 from livetrio.webrtc.aio.peer import AioPeer, Seat, open_aio_peer
 from livetrio.webrtc.aio.servers import ice_servers
 from livetrio.webrtc.aio.track_feed import TrackFeed
+from livetrio.webrtc.engine import Attending
 from livetrio.webrtc.negotiation import NotAcceptable, SendTrack, agree_play, agree_publish
 from livetrio.webrtc.negotiation_words import Agreed
 from livetrio.webrtc.player import fmtp_of
 from livetrio.webrtc.publisher import Publisher
 from livetrio.webrtc.receive_track import ReceivePolicy
 from livetrio.webrtc.selection import Selection
+from livetrio.webrtc.slots.room_feed import RoomFeed
 from livetrio.webrtc.turn import Turn
 from livetrio.wire.sdp.fragment import parse_fragment
 from livetrio.wire.sdp.session import parse_sdp
@@ -102,6 +104,27 @@ class AiortcEngine:
                 wanted = cleaned(offer)
                 description = restored(await peer.answer(wanted, _to_answer(wanted, feed)), offer)
             yield _Sending(peer, description, feed)
+
+    def send_room(
+        self,
+        offer: str | None,  # noqa: ARG002
+        feed: RoomFeed,  # noqa: ARG002
+        user: str,  # noqa: ARG002
+        *,
+        name: str,  # noqa: ARG002
+        ip: str,  # noqa: ARG002
+    ) -> AbstractAsyncContextManager[Attending]:
+        """As `Engine.send_room`.
+
+        Raises:
+            Refused: UNAVAILABLE, always: aiortc encodes and packetises for each peer anew, which
+                a room of many cannot afford, and cannot say which m-line is which slot.
+        """
+        raise Refused(
+            RefusalCode.UNAVAILABLE,
+            "this server's WebRTC engine has no rooms",
+            hint="webrtc.engine: gateway",
+        )
 
     @asynccontextmanager
     async def _peer(self, name: str) -> AsyncIterator[AioPeer]:

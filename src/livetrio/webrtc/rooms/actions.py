@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livetrio.errors import RefusalCode, Refused
+from livetrio.webrtc.rooms.arrangement import Arrangement
 from livetrio.webrtc.rooms.seat import Medium
 
 __all__ = ["Action", "Caller", "Command"]
@@ -40,6 +41,12 @@ class Action(enum.Enum):
     RAISE = "raise"
     """One's hand."""
     LOWER = "lower"
+    ARRANGE = "arrange"
+    """The composed picture."""
+    GAIN = "gain"
+    """Of a seat in the composed sound."""
+    KEY = "key"
+    """Get the stream key of one's seat."""
     APPOINT = "appoint"
     """Make somebody a manager."""
     DISMISS = "dismiss"
@@ -88,6 +95,10 @@ class Command:
     """MOVE: where to."""
     medium: Medium = "microphone"
     """MUTE, UNMUTE."""
+    arrangement: Arrangement | None = None
+    """ARRANGE."""
+    gain: float = 1.0
+    """GAIN."""
     version: int | None = None
     """The room's version that the caller had seen: the command is refused if what it concerns
     has changed since."""
@@ -107,7 +118,8 @@ class Command:
     @property
     def same(self) -> tuple[object, ...]:
         """What has to be equal for two commands of one key to be the same."""
-        return (self.action, self.user, self.seat, self.to, self.medium)
+        more = self.arrangement.view() if self.arrangement is not None else None
+        return (self.action, self.user, self.seat, self.to, self.medium, self.gain, more)
 
 
 def _can_be_shown(user: str) -> bool:

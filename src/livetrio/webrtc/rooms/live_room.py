@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _MOST_PENDING: Final = 10_000
 """Events that wait to be told; with more the oldest are lost, which their numbers show."""
 _PATIENCE: Final = 5.0
 """Seconds that telling one may take."""
+_VOICES_EVERY: Final = 0.2
+"""Seconds between two words on who is in the slots of a voice room."""
 _LOGGED: Final = frozenset({"by", "user", "seat", "to", "reason", "with"})
 
 
@@ -47,10 +50,17 @@ class LiveRoom:
         self._here: Counter[str] = Counter()
         """Connections, by user."""
         self._pending: deque[tuple[bytes, bool]] = deque(maxlen=_MOST_PENDING)
+        self._followers: list[Callable[[Event], None]] = []
         self._version = 0
         """Of the last event put there."""
         self._wake = trio.Event()
         self._snapshot: tuple[object, bytes] = (None, b"")
+        self._voices: list[int | None] | None = None
+        self._voices_told = True
+        self._voices_due = -math.inf
+        self.on_change: Callable[[], None] = _nothing
+        """Called after every change of the room's state and of its PK, by whoever carries its
+        media; it may change the state itself."""
         self.tell(room.opened)
 
     @property
@@ -60,12 +70,17 @@ class LiveRoom:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Events for whoever follows the room; those that were told before are not again."""
-        for event in events:
-            if event.version > self._version:
-                self._version = event.version
-                self._pending.append((encode(event.view()), True))
-                log.debug(event.type, room=str(self.key), version=event.version, **_about(event))
-                self._wake.set()
+        news = [event for event in events if event.version > self._version]
+        for event in news:
+            self._version = event.version
+            self._pending.append((encode(event.view()), True))
+            for notice in list(self._followers):
+                notice(event)
+            log.debug(event.type, room=str(self.key), version=event.version, **_about(event))
+        if news:
+            self._wake.set()
+        if any(not event.type.startswith("application.") for event in news):
+            self.on_change()  # thousands may apply, and change nothing for media
 
     def changed(self, events: Sequence[Event]) -> None:
         """The same, with what follows from a change of the room's seats."""
@@ -85,6 +100,18 @@ class LiveRoom:
         if self.speaking.hear(seat, level, trio.current_time()):
             self._wake.set()
 
+    def show_voices(self, slots: Sequence[int | None]) -> None:
+        """Which seat each slot of a voice room holds from now on: state, and not numbered."""
+        if self._voices != list(slots):
+            self._voices, self._voices_told = list(slots), False
+            self._wake.set()
+
+    @property
+    def opponent(self) -> StreamKey | None:
+        """The room that this one is in a PK with."""
+        battle = self._battles.find(self.key)
+        return battle.other(self.key) if battle is not None else None
+
     @contextmanager
     def attended(self, user: str) -> Iterator[None]:
         """A user is connected while in the block, be it by media or for messages."""
@@ -100,11 +127,24 @@ class LiveRoom:
                 self.changed(self.room.lose(user, trio.current_time()))
                 self._wake.set()  # there may be a new deadline, though nothing to tell
 
+    @contextmanager
+    def followed(self, notice: Callable[[Event], None]) -> Iterator[None]:
+        """Code of this process hears of each event at once while in the block: a plain call,
+        which may not give the room a command."""
+        self._followers.append(notice)
+        try:
+            yield
+        finally:
+            self._followers.remove(notice)
+
     def snapshot(self) -> bytes:
         """The whole state as JSON, for those who come late; encoded once for all of them."""
-        now = (self.room.state.version, self.speaking.told)
+        voices = tuple(self._voices) if self._voices is not None else None
+        now = (self.room.state.version, self.speaking.told, voices)
         if self._snapshot[0] != now:
             view = self.room.state.view() | {"speaking": list(self.speaking.told)}
+            if voices is not None and not self.room.ended:
+                view["slots"] = {"audio": list(voices)}
             self._snapshot = now, encode(view)
         return self._snapshot[1]
 
@@ -116,6 +156,7 @@ class LiveRoom:
             self.changed(self.room.tick(now))
             self._battles.tick(self.key, now)
             self._tell_speaking(now)
+            self._tell_voices(now)
             await self.flush()
             if self.room.ended:
                 return
@@ -142,21 +183,30 @@ class LiveRoom:
 
     def _deadline(self) -> float:
         battles = self._battles.deadline(self.key)
-        return min(self.room.deadline, battles, self.speaking.deadline)
+        voices = math.inf if self._voices_told else self._voices_due
+        return min(self.room.deadline, battles, self.speaking.deadline, voices)
 
     def _tell_speaking(self, now: float) -> None:
         seats = self.speaking.news(now)
         if seats is None or self.room.ended:
             return
+        self._say("room.speaking", seats=list(seats))
+
+    def _tell_voices(self, now: float) -> None:
+        if self._voices_told or now < self._voices_due or self.room.ended:
+            return
+        self._voices_told, self._voices_due = True, now + _VOICES_EVERY
+        self._say("room.slots", slots={"audio": self._voices})
+
+    def _say(self, kind: str, **about: object) -> None:
+        """Something that has no number."""
         state = self.room.state
-        words = {
-            "type": "room.speaking",
-            "room": str(state.key),
-            "life": state.life,
-            "version": state.version,
-            "seats": list(seats),
-        }
-        self._pending.append((encode(words), False))
+        head = {"type": kind, "room": str(state.key), "life": state.life, "version": state.version}
+        self._pending.append((encode(head | about), False))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _about(event: Event) -> Mapping[str, Any]:

@@ -59,17 +59,23 @@ class Loudest:
         voice.level += (level - voice.level) * share
         voice.heard = now
 
-    def choose(self, seats: Iterable[int], now: float) -> tuple[int, ...]:
+    def choose(self, seats: Iterable[int], now: float, *, fewer: int = 0) -> tuple[int, ...]:
         """Which of these seats are forwarded now, in order of their numbers.
 
-        seats: all that could be; what was heard of others is forgotten.
+        Args:
+            seats: all that could be; what was heard of others is forgotten.
+            now: seconds.
+            fewer: so many places are somebody else's at this moment.
         """
+        count = max(0, self._count - fewer)
         present = set(seats)
         for gone in self._voices.keys() - present:
             del self._voices[gone]
         chosen = [seat for seat in self._chosen if seat in present]
         rest = sorted(present - set(chosen), key=lambda seat: (-self._level(seat, now), seat))
-        while rest and len(chosen) < self._count:
+        while len(chosen) > count:
+            chosen.remove(min(chosen, key=lambda seat: (self._level(seat, now), -seat)))
+        while rest and len(chosen) < count:
             chosen.append(self._enter(rest.pop(0), now))
         while rest and chosen:
             loose = [seat for seat in chosen if now - self._since(seat) >= self._hold]

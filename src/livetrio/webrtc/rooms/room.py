@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
-from livetrio.webrtc.rooms import moderating, sitting
+from livetrio.webrtc.rooms import arranging, moderating, sitting
 from livetrio.webrtc.rooms.actions import Action, Caller, Command
 from livetrio.webrtc.rooms.events import Change, Event, difference
 from livetrio.webrtc.rooms.pace import Pace
@@ -44,10 +44,12 @@ _HANDLERS: Final[Mapping[Action, Handler]] = {
     Action.UNMUTE: moderating.unmute,
     Action.RAISE: moderating.raise_hand,
     Action.LOWER: moderating.lower,
+    Action.ARRANGE: arranging.arrange,
+    Action.GAIN: arranging.set_gain,
     Action.APPOINT: moderating.appoint,
     Action.DISMISS: moderating.dismiss,
 }
-"""Of all actions but those that more than this room is needed for: BATTLE, SCORE, END."""
+"""Of all actions but those that more than this room is needed for: BATTLE, SCORE, KEY, END."""
 _ON_A_SEAT: Final = frozenset(
     {Action.LEAVE, Action.MOVE, Action.KICK, Action.MUTE, Action.UNMUTE, Action.RAISE, Action.LOWER}
 )
@@ -55,6 +57,13 @@ _ON_A_SEAT: Final = frozenset(
 _ON_A_USER: Final = frozenset(
     {Action.ADMIT, Action.REJECT, Action.INVITE, Action.REVOKE, Action.APPOINT, Action.DISMISS}
 )
+_ON_THE_ROOM: Final = frozenset(
+    {
+        Action.LOCK, Action.UNLOCK, Action.ARRANGE, Action.GAIN, Action.BATTLE, Action.SCORE,
+        Action.END,
+    }
+)  # fmt: skip
+"""These are about nobody. A gain is of what the audience hears, so a manager sets the owner's."""
 
 
 class Room:
@@ -260,6 +269,13 @@ class Room:
         about = {"with": other, **({"reason": reason} if reason else {})}
         return self._commit(Change(kind, patch={"asks": {other: ask}}, about=about), now)
 
+    def show_slots(self, slots: Mapping[str, list[int | None]], now: float) -> Sequence[Event]:
+        """The slots of a video room show other seats."""
+        if self.ended or slots == self.state.slots:
+            return ()
+        self.state.slots = dict(slots)
+        return self._commit(Change("room.slots", patch={"slots": dict(slots)}), now)
+
     def _concerned(self, command: Command) -> str:
         """Whom it is about: "" is nobody, or the room."""
         if command.action in _ON_A_USER:
@@ -275,8 +291,7 @@ class Room:
                     RefusalCode.CONFLICT, f"seat {command.seat} is somebody else's by now"
                 )
             return user
-        others = {Action.LOCK, Action.UNLOCK, Action.BATTLE, Action.SCORE, Action.END}
-        return "" if command.action in others else command.by.user
+        return "" if command.action in _ON_THE_ROOM else command.by.user
 
     def _check_version(self, command: Command) -> None:
         """Has the sender seen what he is changing? Only that counts, not the whole room: in a

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Final, NamedTuple
 
 import trio
 
@@ -19,15 +19,20 @@ from livetrio.webrtc.rooms.actions import Action, Caller, Command
 from livetrio.webrtc.rooms.battles import Battles
 from livetrio.webrtc.rooms.events import Event
 from livetrio.webrtc.rooms.live_room import LiveRoom, Publish
+from livetrio.webrtc.rooms.media import Below
 from livetrio.webrtc.rooms.permissions import Role
 from livetrio.webrtc.rooms.pk import Battle
 from livetrio.webrtc.rooms.room import Room
 from livetrio.webrtc.rooms.state import RoomKind, RoomOptions, RoomTimes
+from livetrio.webrtc.rooms.studio import Studio
 from livetrio.wire.names import check_name
 
-__all__ = ["Rooms", "check_room_name", "open_rooms"]
+__all__ = ["Close", "RoomEnded", "Rooms", "check_room_name", "open_rooms"]
 
 log = get_logger(__name__)
+
+Close = Callable[[StreamKey], Awaitable[None]]
+"""A room has said its last word."""
 
 _MOST_OF_OWNER: Final = 8
 _MAX_NAME: Final = 64
@@ -36,11 +41,27 @@ _GOODBYE: Final = 1.0
 """Seconds in which a room that ends may still say so."""
 
 
+class RoomEnded(NamedTuple):
+    """What was closed with a room."""
+
+    ended: Ended
+    below: Below
+
+
 class Rooms:
     """Made by `open_rooms`."""
 
-    def __init__(self, scope: Scope, config: RoomsConfig, publish: Publish) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        config: RoomsConfig,
+        publish: Publish,
+        studio: Studio | None = None,
+        close: Close | None = None,
+    ) -> None:
         self._scope = scope
+        self._close = close or _keep
+        self._studio = studio
         self._config = config
         self._publish = publish
         self._times = RoomTimes(
@@ -158,6 +179,19 @@ class Rooms:
         else:
             self.battles.stop(key, now, lost=False, reason="ended by an operator")
 
+    def seat_key(self, key: StreamKey, caller: Caller) -> tuple[int, str]:
+        """The caller's seat, and a stream key for it that holds as long as he has it.
+
+        Raises:
+            Refused: by `Room.check`; UNAVAILABLE, this node carries no media.
+        """
+        seat = self._checked(key, caller, Action.KEY).state.taken_by(caller.user)
+        assert seat is not None  # that is who may
+        media = self._studio.find(key) if self._studio is not None else None
+        if media is None:
+            raise Refused(RefusalCode.UNAVAILABLE, "there are no media here")
+        return seat.number, media.key_of(seat.number)
+
     def score(self, key: StreamKey, caller: Caller, points: int, gift: str) -> Battle:
         """Points for this room's side of its PK, once for each `gift` (an idempotency key).
 
@@ -167,16 +201,20 @@ class Rooms:
         self._checked(key, caller, Action.SCORE)
         return self.battles.score(key, points, gift, trio.current_time())
 
-    async def end(self, key: StreamKey, caller: Caller, reason: str = "closed") -> Ended:
-        """End a room; returns when all below it is gone.
+    async def end(self, key: StreamKey, caller: Caller, reason: str = "closed") -> RoomEnded:
+        """End a room and its streams; returns when all of it is gone.
 
         Raises:
             Refused: NOT_FOUND; by `Room.check`.
         """
         live = self.find(key)
         self._checked(key, caller, Action.END)
+        media = self._studio.find(key) if self._studio is not None else None
+        below = media.below() if media is not None else Below()
         live.changed(live.room.end(reason, trio.current_time(), caller.user))
-        return await end_scopes([live.scope], reason)
+        # Sessions that receive the room are below it, and in another's nursery.
+        ended = await end_scopes({live.scope, *live.scope.children, *below.scopes}, reason)
+        return RoomEnded(ended, below)
 
     def _checked(self, key: StreamKey, caller: Caller, action: Action) -> Room:
         room = self.find(key).room
@@ -196,6 +234,8 @@ class Rooms:
     def _check_place(self, key: StreamKey, owner: Caller) -> None:
         if key in self._rooms:
             raise Refused(RefusalCode.CONFLICT, f"there is a room {key} already")
+        if self._studio is not None:
+            self._studio.check(key)
         if len(self._rooms) >= self._config.max:
             raise Refused(RefusalCode.TOO_MANY, "too many rooms", hint="see rooms.max")
         owned = sum(live.room.state.owner == owner.user for live in self._rooms.values())
@@ -226,31 +266,53 @@ class Rooms:
             )
             live = self._rooms[key] = LiveRoom(room, scope, self.battles, self._publish)
             log.info("room opened", room=str(key), kind=options.kind, owner=owner.user)
-            task_status.started(live)
-            try:
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._bid_farewell, live)
+                if self._studio is not None:
+                    stack.enter_context(self._studio.opened(live))
+                stack.callback(self._end, live)
+                task_status.started(live)
                 await live.run()
-            finally:
-                await self._bid_farewell(live)
+
+    def _end(self, live: LiveRoom) -> None:
+        """The state first: no media is without a room."""
+        reason = live.scope.reason or "the server stops"
+        live.changed(live.room.end(reason, trio.current_time()))
 
     async def _bid_farewell(self, live: LiveRoom) -> None:
         """The name is free when the last word has been said, so that it comes after no first
         word of another room with that name."""
         try:
-            reason = live.scope.reason or "the server stops"
-            live.changed(live.room.end(reason, trio.current_time()))
             with trio.move_on_after(_GOODBYE, shield=True):
                 await live.flush()
+                await self._close(live.key)
         finally:
             del self._rooms[live.key]
             log.info("room ended", room=str(live.key), reason=live.room.state.reason)
 
 
 @asynccontextmanager
-async def open_rooms(config: RoomsConfig, publish: Publish) -> AsyncIterator[Rooms]:
+async def open_rooms(
+    config: RoomsConfig,
+    publish: Publish,
+    studio: Studio | None = None,
+    close: Close | None = None,
+) -> AsyncIterator[Rooms]:
     """The rooms, with the nursery they live in; leaving the block ends them all, each with a
-    word to whoever follows it."""
+    word to whoever follows it.
+
+    Args:
+        config: how many, and how long they wait.
+        publish: tells who follows them.
+        studio: carries their media; None: there are none.
+        close: ends what `publish` has told, after the last word.
+    """
     async with open_scope("rooms", "rooms", aside=True) as scope:
-        yield Rooms(scope, config, publish)
+        yield Rooms(scope, config, publish, studio, close)
+
+
+async def _keep(room: StreamKey) -> None:
+    """Who followed it may still read what it said."""
 
 
 def check_room_name(name: str) -> str:

@@ -15,7 +15,7 @@ Unix = Callable[[float], int]
 """From the room's clock (seconds) to Unix time in milliseconds, which pages understand."""
 
 _FIELDS: Final = (
-    "state", "version", "user", "name", "microphone", "camera", "hand", "present", "until",
+    "state", "version", "user", "name", "microphone", "camera", "gain", "hand", "present", "until",
 )  # fmt: skip
 
 
@@ -49,6 +49,8 @@ class Seat:
     name: str = ""
     microphone: Switch = Switch.ON
     camera: Switch = Switch.ON
+    gain: float = 1.0
+    """Of the microphone in the composed sound, a factor."""
     hand: bool = False
     """Does he who sits here ask to speak?"""
     present: bool = False
@@ -74,12 +76,14 @@ class Seat:
         self.state, self.user, self.name = state, "", ""
         self.microphone = self.camera = Switch.ON
         self.hand = self.present = False
+        self.gain = 1.0
         self.until = math.inf
 
     def move_to(self, other: Seat) -> None:
         """Whoever sits here sits there, with all his switches."""
         other.state, other.user, other.name = self.state, self.user, self.name
         other.microphone, other.camera = self.microphone, self.camera
+        other.gain = self.gain
         other.hand, other.present, other.until = self.hand, self.present, self.until
         self.clear()
 
@@ -107,6 +111,8 @@ class Seat:
                 "hand": self.hand,
                 "present": self.present,
             }
+            if self.gain != 1.0:
+                words["gain"] = self.gain
         if self.until < math.inf:
             words["until"] = unix(self.until)
         return words

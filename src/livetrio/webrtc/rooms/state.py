@@ -10,6 +10,7 @@ from typing import Any, Literal
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.actions import Caller
+from livetrio.webrtc.rooms.arrangement import Arrangement
 from livetrio.webrtc.rooms.permissions import Role
 from livetrio.webrtc.rooms.queue import Applications
 from livetrio.webrtc.rooms.seat import Seat, SeatState
@@ -56,9 +57,9 @@ class RoomState:
     """Plain data with a few questions; only `Room` and its handlers change it."""
 
     __slots__ = (
-        "absent", "applications", "asks", "epoch", "free", "idle_at", "key", "kind", "life",
-        "managers", "managers_version", "now", "owner", "owner_name", "phase", "pk", "present",
-        "reason", "seats", "times", "title", "until", "version",
+        "absent", "applications", "arrangement", "asks", "epoch", "free", "idle_at", "key", "kind",
+        "life", "managers", "managers_version", "now", "owner", "owner_name", "phase", "pk",
+        "present", "reason", "seats", "slots", "times", "title", "until", "version",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +94,13 @@ class RoomState:
         """WAITING: when the room ends."""
         self.version = 0
         self.seats = {number: Seat(number) for number in range(1, options.seats + 1)}
+        self.arrangement = Arrangement()
+        """Of the composed picture, in a video room."""
+        # One more than seats: a PK's guest.
+        slots: list[int | None] = [None] * (options.seats + 1)
+        self.slots = {"video": slots, "audio": slots} if options.kind == "video" else {}
+        """Which seat each slot of a video room shows; those of a voice room change too often to
+        be numbered."""
         self.managers: dict[str, None] = {}
         self.managers_version = 0
         self.applications = Applications(times.applications)
@@ -192,6 +200,8 @@ class RoomState:
             words["until"] = self.unix(self.until)
         if self.pk is not None:
             words["pk"] = self.pk
+        if self.kind == "video":
+            words |= {"layout": self.arrangement.view(), "slots": self.slots}
         return words | {
             "managers": dict.fromkeys(self.managers, True),
             "seats": {str(n): seat.view(self.unix) for n, seat in self.seats.items()},
