@@ -13,16 +13,20 @@ from functools import partial
 import trio
 
 from livetrio.access.gate import Gate
+from livetrio.access.im_token import ImTokens
+from livetrio.access.seats import SeatBook
 from livetrio.compose.gateway import opened_gateway
 from livetrio.compose.keys import names_published_as, opened_room_keys
 from livetrio.compose.listeners import bound_listeners, bound_media_sockets
 from livetrio.compose.messaging import opened_messaging
 from livetrio.compose.node import Node
 from livetrio.compose.recordings import opened_recordings
+from livetrio.compose.rooms import opened_rooms
 from livetrio.compose.streams import STREAM_PLANE, Serve, hls_windows, serve_streams
 from livetrio.config import Address, Config
 from livetrio.control.context import Bound, ControlContext
 from livetrio.control.gauges import Gauges
+from livetrio.control.guests import Guests
 from livetrio.control.operator import operator_app
 from livetrio.control.public import public_app
 from livetrio.control.recordings import RecordingsApi
@@ -39,11 +43,13 @@ from livetrio.media.renditions import Renditions
 from livetrio.media.ring import RingLimits
 from livetrio.net.beat import Beat
 from livetrio.net.fanout import Pacer
+from livetrio.net.fetch import Fetcher
 from livetrio.net.listen import Caps, Listener
 from livetrio.net.scope import open_scope
 from livetrio.store.keys import RoomKeys
 from livetrio.webrtc.editions import Editions
 from livetrio.webrtc.relays import outbound_webrtc
+from livetrio.webrtc.rooms.room_service import Rooms
 from livetrio.webrtc.turn import Turn
 
 __all__ = ["Running", "serve", "serve_until_signal", "stop_on_signal"]
@@ -63,6 +69,7 @@ class Running:
     """Where it listens, by name: rtmp, httpflv, hls, web, webrtc, api, im ..."""
     keys: RoomKeys
     registry: Registry
+    rooms: Rooms
     stop: trio.Event = field(default_factory=trio.Event)
     """Set it to end the server with goodbyes."""
     ended: trio.Event = field(default_factory=trio.Event)
@@ -94,8 +101,9 @@ async def serve(
     ):
         async with (
             _foundations(config, listeners) as node,
-            opened_gateway(config, node, media_sockets) as gateway,
             opened_messaging(config, node, listeners) as messaging,
+            opened_rooms(config, node, messaging.hub, listeners) as rooms,
+            opened_gateway(config, node, media_sockets, rooms) as gateway,
             opened_recordings(config, node) as recordings,
             trio.open_nursery() as services,
         ):
@@ -109,6 +117,8 @@ async def serve(
             services.start_soon(
                 push_statically, node.registry, node.relays, targets, name="static push"
             )
+            connection = config.connection
+            guests = Guests(config.im, trusted=connection.trusted_proxies)
             operations = [
                 *RecordingsApi(context, recordings, archive).operations(),
                 *messaging.operations,
@@ -117,7 +127,13 @@ async def serve(
                 **serve_streams(config, node, services, archive, windows),
                 **messaging.handlers,
                 "web": partial(
-                    serve_app, public_app(context, gateway, turn=bool(config.turn.urls))
+                    serve_app,
+                    public_app(
+                        context,
+                        [*gateway, *rooms.operations, *guests.operations()],
+                        turn=bool(config.turn.urls),
+                        trusted=connection.trusted_proxies,
+                    ),
                 ),
                 "api": partial(serve_app, operator_app(context, operations)),
             }
@@ -127,7 +143,7 @@ async def serve(
                 addresses[name] = await services.start(serve_one, name=name)
             if media_sockets is not None and config.webrtc.address is not None:
                 addresses["webrtc"] = config.webrtc.address._replace(port=media_sockets.port)
-            running = Running(addresses, node.keys, node.registry)
+            running = Running(addresses, node.keys, node.registry, rooms.rooms)
             ready = True
             for name, address in addresses.items():
                 log.info("listening", name=name, address=str(address))
@@ -155,6 +171,9 @@ async def _foundations(config: Config, listeners: Mapping[str, Listener]) -> Asy
     beat = Beat()
     connection = config.connection
     renditions = Renditions(config.rendition)
+    fetcher = Fetcher(verify_tls=config.relay.verify_tls)
+    tokens = ImTokens(config.im.token, fetcher.get)
+    seats = SeatBook(tokens.verify)
     async with (
         # Outside of every nursery: an error of its start is raised as it is, in no group.
         opened_room_keys(config) as keys,
@@ -181,7 +200,10 @@ async def _foundations(config: Config, listeners: Mapping[str, Listener]) -> Asy
             keys=keys,
             registry=registry,
             relays=relays,
-            gate=Gate(config.apps, config.access, keys),
+            gate=Gate(config.apps, config.access, keys, seats=seats),
+            seats=seats,
+            tokens=tokens,
+            fetcher=fetcher,
             renditions=renditions,
             beat=beat,
             caps=next((listener.caps for listener in listeners.values()), Caps()),

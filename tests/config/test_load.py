@@ -272,6 +272,7 @@ SAMPLES = {
     "rendition.on_request": ("false", lambda c: c.rendition.on_request, False),
     "rendition.max_audio": ("7", lambda c: c.rendition.max_audio, 7),
     "rendition.relay_audio": ("copy", lambda c: c.rendition.relay_audio, "copy"),
+    "im.guest_roles": ("host, vip", lambda c: c.im.guest_roles, ("host", "vip")),
     "rooms.create": ("anyone", lambda c: c.rooms.create, "anyone"),
     "rooms.max": ("5", lambda c: c.rooms.max, 5),
     "rooms.video_seats": ("4", lambda c: c.rooms.video_seats, 4),
@@ -280,6 +281,14 @@ SAMPLES = {
     "rooms.idle_time": ("60", lambda c: c.rooms.idle_time, 60),
     "rooms.invite_timeout": ("15", lambda c: c.rooms.invite_timeout, 15),
     "rooms.applications": ("50", lambda c: c.rooms.applications, 50),
+    "rooms.voices": ("5", lambda c: c.rooms.voices, 5),
+    "rooms.mix.width": ("640", lambda c: c.rooms.mix.width, 640),
+    "rooms.mix.height": ("360", lambda c: c.rooms.mix.height, 360),
+    "rooms.mix.fps": ("15", lambda c: c.rooms.mix.fps, 15),
+    "rooms.mix.video_bitrate": ("900000", lambda c: c.rooms.mix.video_bitrate, 900_000),
+    "rooms.mix.audio_bitrate": ("64000", lambda c: c.rooms.mix.audio_bitrate, 64_000),
+    "rooms.mix.linger": ("5", lambda c: c.rooms.mix.linger, 5.0),
+    "rooms.mix.font": ("/a.ttf", lambda c: c.rooms.mix.font, Path("/a.ttf")),
     "turn.urls": (
         "stun:[::1]:3478, stuns:t.example",
         lambda c: c.turn.urls,
@@ -307,6 +316,7 @@ SAMPLES = {
     "record.keep_size": ("5000", lambda c: c.record.keep_size, 5000),
 }
 ELSEWHERE = {
+    "im.guests",
     "redis_pwd",
     "enable_rtmps",
     "rtmps_addr",
@@ -485,6 +495,19 @@ def test_an_unknown_key_inside_a_mapping_inside_a_mapping_is_named():
 
 def test_urls_of_messaging_must_be_urls():
     assert "im.connect_url" in problems({"im.connect_url": "ftp://x"})[0]
+
+
+def test_guests_need_a_secret_that_signs_their_tokens():
+    assert "im.token.secret" in problems({"im.guests": "true"})[0]
+    public = {"im.guests": "true", "im.token.secret": "s", "im.token.algorithms": "ES256"}
+    assert "HS256" in problems(public)[0]
+    assert load({"im.guests": "true", "im.token.secret": "s"}).im.guests
+
+
+@pytest.mark.parametrize(("roles", "warned"), [("host", False), ("vip, admin", True)])
+def test_who_makes_everybody_staff_is_warned(roles, warned):
+    config = load({"im.guests": "true", "im.token.secret": "s", "im.guest_roles": roles})
+    assert any("im.guest_roles" in notice.text for notice in config.notices) == warned
 
 
 def test_an_unknown_algorithm_is_hs256_as_in_livego_and_said():

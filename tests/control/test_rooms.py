@@ -13,9 +13,10 @@ import trio
 from kit.control import body_of, control
 from kit.rooms import Ears
 from kit.rooms import rooms as opened_rooms
+from kit.rooms import site as media_site
 
 from livetrio.access.im_token import ImTokens
-from livetrio.config import ImTokenConfig
+from livetrio.config import Address, ImTokenConfig
 from livetrio.control.openapi import openapi_document
 from livetrio.control.public import public_app
 from livetrio.control.rooms import RoomsRest
@@ -250,3 +251,94 @@ async def test_what_is_served_can_be_described() -> None:
         assert described["paths"]["/v1/rooms/{app}/{room}/seats/{seat}/{action}"]["post"]
         ids = [o["operationId"] for item in described["paths"].values() for o in item.values()]
         assert len(ids) == len(set(ids))
+
+
+async def test_staff_lay_out_the_composed_picture_and_set_gains() -> None:
+    async with talk("video") as on:
+        wish = {"layout": "custom", "rectangles": {"2": [0, 0.5, 0.5, 0.5, 1]}}
+        done = await on.ask("PUT", f"{ROOM}/layout", "anna", wish)
+        assert done.status_code == 200
+        assert (await body_of(done))["events"][0]["type"] == "room.layout"
+        layout = {**wish, "background": "#101418"}
+        assert (await on.state())["layout"] == layout
+        assert on.ears.state()["layout"] == layout
+        again = await body_of(await on.ask("PUT", f"{ROOM}/layout", "anna", wish))
+        assert again["events"] == []
+        done = await on.ask("PUT", f"{ROOM}/seats/1/gain", "anna", {"gain": 0.5})
+        assert (await body_of(done))["events"][0]["seat"] == 1
+        assert (await on.state())["seats"]["1"]["gain"] == 0.5
+        await on.ask("PUT", f"{ROOM}/seats/1/gain", "anna", {"gain": 1})
+        assert "gain" not in (await on.state())["seats"]["1"]
+        assert on.ears.state() == {
+            name: value for name, value in (await on.state()).items() if name != "speaking"
+        }
+
+
+@pytest.mark.parametrize(
+    ("path", "who", "body", "status"),
+    [
+        ("layout", "bob", {"layout": "grid"}, 403),
+        ("layout", "", {"layout": "grid"}, 401),
+        ("layout", "anna", {"layout": "opera"}, 400),
+        ("layout", "anna", {"background": "red; x"}, 400),
+        ("layout", "anna", {"rectangles": {"99": [0, 0, 1, 1]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [0, 0, 1]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [0, 0, 1, "1"]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [0, 0, 1, True]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [0, 0, 0, 1]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [-1, 0, 1, 1]}}, 400),
+        ("layout", "anna", {"rectangles": {"1": [0, 0, 1, 1, 0.5]}}, 400),
+        ("layout", "anna", b'{"rectangles": {"1": [0, 0, 1, NaN]}}', 400),
+        ("layout", "anna", {"rectangles": {"1": 3}}, 400),
+        ("seats/1/gain", "bob", {"gain": 1}, 403),
+        ("seats/1/gain", "anna", {"gain": 4.5}, 400),
+        ("seats/1/gain", "anna", {"gain": -1}, 400),
+        ("seats/1/gain", "anna", {"gain": "loud"}, 400),
+        ("seats/1/gain", "anna", {}, 400),
+        ("seats/3/gain", "anna", {"gain": 2}, 409),
+        ("seats/99/gain", "anna", {"gain": 2}, 404),
+        ("seats/1/gain", "anna", {"gain": 2, "user": "bob"}, 409),
+    ],
+)
+async def test_layouts_and_gains_that_cannot_be(
+    path: str, who: str, body: Any, status: int
+) -> None:
+    async with talk("video") as on:
+        before = await on.state()
+        assert (await on.ask("PUT", f"{ROOM}/{path}", who, body)).status_code == status
+        assert await on.state() == before
+
+
+async def test_a_voice_room_has_no_layout_and_without_media_no_keys() -> None:
+    async with talk() as on:
+        assert (await on.ask("PUT", f"{ROOM}/layout", "anna", {})).status_code == 400
+        assert (await on.ask("POST", f"{ROOM}/seats/own/key", "bob")).status_code == 403
+        assert (await on.ask("POST", f"{ROOM}/seats/own/key", "anna")).status_code == 503
+
+
+async def test_a_seat_s_key_comes_with_all_that_obs_has_to_know() -> None:
+    async with control() as parts, media_site() as media:
+        rest = RoomsRest(
+            media.rooms,
+            ImTokens(ImTokenConfig(secret=SECRET)),
+            parts.context.apps,
+            rtmp=Address("0.0.0.0", 1935),
+        )
+        on = Site(public_app(parts.context, rest.operations()), media.rooms, Ears(), rest)
+        await media.opened()
+        told = await on.post(f"{ROOM}/seats/own/key", "anna")
+        secret = told["bearer"]
+        assert told == {
+            "seat": 1,
+            "server": "rtmp://localhost:1935/live",
+            "key": f"talk/1?key={secret}",
+            "whip": "/live/talk/1/whip",
+            "bearer": secret,
+            "mix_minus": f"/live/talk~1?key={secret}",
+        }
+        place = media.seats.find("live", "talk/1")
+        assert await media.seats.holder(place, {"key": secret}) == "anna"
+        await media.publish("talk/1", "anna")
+        ended = (await body_of(await on.ask("DELETE", ROOM, "anna")))["ended"]
+        assert (ended["streams"], ended["clients"], ended["processes"]) == (1, 1, 0)
+        assert ended["milliseconds"] < 1000

@@ -5,23 +5,51 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
+from livetrio.access.im_token import Claims
+from livetrio.access.seats import SeatBook
 from livetrio.config import RoomsConfig
 from livetrio.errors import RefusalCode, Refused
+from livetrio.media.client import Client
+from livetrio.media.mix.options import MixOptions
+from livetrio.media.mix.scene import Stage
+from livetrio.media.registry import Registry, open_registry
+from livetrio.media.renditions import Renditions
+from livetrio.net.scope import Scope, open_scope
 from livetrio.packet import StreamKey
+from livetrio.webrtc.editions import Editions
+from livetrio.webrtc.player import Players
 from livetrio.webrtc.rooms.actions import Action, Caller, Command
 from livetrio.webrtc.rooms.events import Event, merged
+from livetrio.webrtc.rooms.live_room import LiveRoom
+from livetrio.webrtc.rooms.media import RoomMedia
 from livetrio.webrtc.rooms.pace import Pace
 from livetrio.webrtc.rooms.room import Room
 from livetrio.webrtc.rooms.room_service import Rooms, open_rooms
 from livetrio.webrtc.rooms.seat import SeatState
 from livetrio.webrtc.rooms.state import RoomOptions, RoomTimes
+from livetrio.webrtc.rooms.studio import Studio
 
-__all__ = ["KEY", "OTHER", "Ears", "Followed", "command", "consistent", "rooms", "user"]
+__all__ = [
+    "KEY",
+    "OTHER",
+    "Ears",
+    "Followed",
+    "Site",
+    "command",
+    "consistent",
+    "rooms",
+    "settled",
+    "site",
+    "user",
+    "whose",
+]
 
 KEY = StreamKey("live", "talk")
 OTHER = StreamKey("live", "other")
@@ -165,3 +193,102 @@ async def rooms(ears: Ears | None = None, **config: Any) -> AsyncIterator[Rooms]
     settings = RoomsConfig(**{"create": "anyone", **config})
     async with open_rooms(settings, (ears or Ears()).publish) as opened:
         yield opened
+
+
+@dataclass
+class Site:
+    """Rooms with media: real ones, but for what composes."""
+
+    rooms: Rooms
+    registry: Registry
+    seats: SeatBook
+    studio: Studio
+    nursery: trio.Nursery
+    composed: dict[StreamKey, Stage] = field(default_factory=dict)
+    """The stages of the streams that are being composed now."""
+    needed: dict[StreamKey, trio.Event] = field(default_factory=dict)
+    """Set one, and nobody needs that stream any more."""
+
+    async def opened(self, *seated: str, kind: str = "video", key: StreamKey = KEY) -> LiveRoom:
+        """A room of "anna" (the other one: of "zoe"); these have its seats from 2 on."""
+        owner = user("anna" if key == KEY else "zoe")
+        live = await self.rooms.create(key, owner, self.rooms.options(kind, seats=4, free=True))
+        for number, name in enumerate(seated, start=2):
+            self.rooms.command(key, command("take", name, seat=number))
+        return live
+
+    async def publish(self, stream: str, name: str) -> Scope:
+        """Somebody publishes until his scope is ended."""
+        key = StreamKey("live", stream)
+        scope: Scope = await self.nursery.start(self._publish, key, name)
+        await settled()
+        return scope
+
+    def media(self, key: StreamKey = KEY) -> RoomMedia:
+        """Of a room."""
+        return self.studio.meeting(key)
+
+    def shown(self, key: StreamKey = KEY) -> tuple[list[int | None], list[int | None]]:
+        """The seats in the slots of a room's feed, pictures and sound."""
+        video, audio = self.media(key).feed._shown
+        return [s and s.seat for s in video], [s and s.seat for s in audio]
+
+    async def compose(
+        self, registry: Registry, key: StreamKey, stage: Stage, options: MixOptions
+    ) -> None:
+        """In place of the real one: publishes, until nobody needs it."""
+        assert options.video == (self.media().feed.video_slots > 0)
+        self.composed[key], self.needed[key] = stage, trio.Event()
+        try:
+            async with open_scope("mix", str(key)) as scope:
+                client = Client("publisher", "mix", scope)
+                async with registry.publish(key, client, takeover=False) as publication:
+                    publication.finish()
+                    await self.needed[key].wait()
+        finally:
+            del self.composed[key]
+
+    async def _publish(
+        self, key: StreamKey, name: str, task_status: trio.TaskStatus[Scope]
+    ) -> None:
+        async with open_scope("client", name) as scope:
+            client = Client("publisher", "rtmp", scope, user=name)
+            async with self.registry.publish(key, client, takeover=True):
+                task_status.started(scope)
+                await trio.sleep_forever()
+
+
+async def settled() -> None:
+    """All that follows from what has happened has been done."""
+    await wait_all_tasks_blocked(0.01)
+
+
+async def whose(token: str) -> Claims:
+    """Tokens are "x.user.y" here."""
+    _, name, _ = token.split(".")
+    return Claims(sub=name)
+
+
+@asynccontextmanager
+async def site(
+    ears: Ears | None = None, *, lasting: bool = False, **config: Any
+) -> AsyncIterator[Site]:
+    """Rooms with media, which everybody may create."""
+    settings = RoomsConfig(**{"create": "anyone", **config})
+    told = (ears or Ears()).publish
+    async with open_registry(resume_window=5.0) as registry, trio.open_nursery() as nursery:
+        seats = SeatBook(whose)
+        made: list[Site] = []
+
+        async def compose(*asked: Any) -> None:
+            await made[0].compose(*asked)
+
+        studio = Studio(
+            registry, Editions(Renditions()), Players(), seats, settings,
+            compose=compose, lasting=lambda app: lasting and app == "live",
+        )  # fmt: skip
+        nursery.start_soon(studio.run)
+        async with open_rooms(settings, told, studio) as rooms:
+            made.append(Site(rooms, registry, seats, studio, nursery))
+            yield made[0]
+        nursery.cancel_scope.cancel()

@@ -10,7 +10,9 @@ import trio
 
 from livetrio.access.bearer import BearerGate
 from livetrio.compose.node import Node
+from livetrio.compose.rooms import RoomsPart
 from livetrio.config import Config
+from livetrio.control.room_whep import RoomWhep
 from livetrio.control.signalling import Signalling
 from livetrio.control.srs_rtc import SrsRtc
 from livetrio.control.table import Operation
@@ -31,11 +33,15 @@ __all__ = ["opened_gateway"]
 
 @asynccontextmanager
 async def opened_gateway(
-    config: Config, node: Node, sockets: Sockets | None
+    config: Config, node: Node, sockets: Sockets | None, rooms: RoomsPart
 ) -> AsyncIterator[Sequence[Operation]]:
     """Serve WebRTC until the block ends; gives the operations of its signalling.
 
-    sockets: None where WebRTC is off, or has another engine than the gateway.
+    Args:
+        config: what to run.
+        node: what to run it on.
+        sockets: None where WebRTC is off, or has another engine than the gateway.
+        rooms: what may be received beside streams.
 
     Raises:
         StartError: the certificate can neither be read nor written.
@@ -44,7 +50,7 @@ async def opened_gateway(
         yield ()
         return
     async with (
-        _engine(config, node, sockets) as engine,
+        _engine(config, node, sockets, rooms.players) as engine,
         open_sessions(
             engine,
             node.registry,
@@ -59,12 +65,15 @@ async def opened_gateway(
         yield (
             *signalling.operations(),
             *SrsRtc(signalling).operations(),
+            *RoomWhep(signalling, rooms.studio, node.tokens).operations(),
             *TurnRoute(signalling, turn, node.registry, config.control.jwt).operations(),
         )
 
 
 @asynccontextmanager
-async def _engine(config: Config, node: Node, sockets: Sockets | None) -> AsyncIterator[Engine]:
+async def _engine(
+    config: Config, node: Node, sockets: Sockets | None, players: Players
+) -> AsyncIterator[Engine]:
     """The one that the configuration names. aiortc's has no port of its own: a socket for each
     peer, and Coturn's where it asks for one."""
     webrtc = config.webrtc
@@ -82,7 +91,7 @@ async def _engine(config: Config, node: Node, sockets: Sockets | None) -> AsyncI
     ) as transport:
         yield GatewayEngine(
             transport,
-            Players(),
+            players,
             node.beat,
             start_bitrate=webrtc.start_bitrate,
             key_frame_interval=webrtc.key_frame_interval,

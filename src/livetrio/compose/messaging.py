@@ -10,7 +10,6 @@ from functools import partial
 import trio
 
 from livetrio import __version__
-from livetrio.access.im_token import ImTokens
 from livetrio.compose.node import Node
 from livetrio.compose.streams import Serve
 from livetrio.config import Config, ImConfig
@@ -35,7 +34,6 @@ from livetrio.im.members import Kick
 from livetrio.im.options import ChannelOptions, Kind, Namespaces
 from livetrio.im.room_rpc import RoomRpc
 from livetrio.net.fanout import Pacer
-from livetrio.net.fetch import Fetcher
 from livetrio.net.http import HttpServer
 from livetrio.net.listen import Listener, serve_listener
 
@@ -59,12 +57,11 @@ async def opened_messaging(
 ) -> AsyncIterator[Messaging]:
     """IM until the block ends."""
     im = config.im
-    fetcher = Fetcher(verify_tls=config.relay.verify_tls)
     identities = Identities(
-        ImTokens(im.token, fetcher.get),
+        node.tokens,
         allow_anonymous=im.allow_anonymous,
         connect_url=im.connect_url,
-        post=fetcher.post,
+        post=node.fetcher.post,
     )
     async with (
         open_hub(
@@ -75,7 +72,10 @@ async def opened_messaging(
         ) as hub,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(LiveRooms(hub, node.registry).run, name="im live rooms")
+        live_rooms = LiveRooms(
+            hub, node.registry, lambda app, name: node.seats.find(app, name) is not None
+        )
+        nursery.start_soon(live_rooms.run, name="im live rooms")
         goim = GoimService(
             hub,
             GoimIdentities(identities, trust_mid=im.goim_trust_mid),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livetrio.access.gate import Gate
+from livetrio.access.im_token import ImTokens
+from livetrio.access.seats import SeatBook
 from livetrio.ingest.relay import Relays
 from livetrio.media.registry import Registry
 from livetrio.media.renditions import Renditions
 from livetrio.net.beat import Beat
+from livetrio.net.fetch import Fetcher
 from livetrio.net.listen import Caps
 from livetrio.net.scope import Scope
 from livetrio.store.keys import RoomKeys
@@ -25,6 +28,12 @@ class Node:
     registry: Registry
     relays: Relays
     gate: Gate
+    seats: SeatBook
+    """Names that co-host rooms have taken."""
+    tokens: ImTokens
+    """Of users: the same in messaging and in rooms."""
+    fetcher: Fetcher
+    """Of what other servers have to say."""
     renditions: Renditions
     beat: Beat
     caps: Caps

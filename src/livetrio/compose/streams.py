@@ -43,7 +43,13 @@ def hls_windows(
     if "hls" not in listeners:
         return None
     apps = {name for name, app in config.apps.items() if app.hls and app.live}
-    return HlsRenditions(node.registry, node.renditions, hls_options(config.hls), apps)
+    return HlsRenditions(
+        node.registry,
+        node.renditions,
+        hls_options(config.hls),
+        apps,
+        on_request=lambda key: node.seats.find(*key) is not None,
+    )
 
 
 def serve_streams(
@@ -97,7 +103,15 @@ def _routes(
     )
     publishers = FlvPublishers(registry, flv_gate, read_timeout=config.connection.read_timeout)
     hls_gate = HlsGate(node.gate, config.apps)
-    stored = VodPlayers(library, node.gate, flv=flv_gate, hls=hls_gate if windows else None)
+    sessions = HlsSessions(registry)
+    stored = VodPlayers(
+        library,
+        node.gate,
+        registry,
+        sessions,
+        flv=flv_gate,
+        hls=hls_gate if windows else None,
+    )
     routes = [
         *stored.routes(),
         *players.routes(),
@@ -105,8 +119,8 @@ def _routes(
         *Snapshots(registry, node.gate).routes(),
     ]
     if windows is not None:
-        routes += Timeshift(archive, hls_gate).routes()
-        routes += HlsPlayers(registry, hls_gate, windows, HlsSessions(registry)).routes()
+        routes += Timeshift(archive, hls_gate, sessions).routes()
+        routes += HlsPlayers(registry, hls_gate, windows, sessions).routes()
     return [*routes, players.fallback()]
 
 

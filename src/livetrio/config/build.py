@@ -379,9 +379,6 @@ def _recorded(apps: Mapping[str, AppConfig], flv_archive: bool) -> Mapping[str, 
 
 def _without_effect(nodes: Mapping[str, Node]) -> list[Notice]:
     found = []
-    if later := [key for key in nodes if key.startswith("rooms.")]:
-        text = f"not in this version yet, without effect: {', '.join(sorted(later))}"
-        found.append(Notice("warning", text))
     if _CONFIG_FILE in nodes:
         found.append(Notice("info", "config_file inside the configuration file has no effect"))
     return found

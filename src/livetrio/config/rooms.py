@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-__all__ = ["RoomsConfig"]
+__all__ = ["MixConfig", "RoomsConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixConfig:
+    """Composed streams of rooms: pixels, bits per second, seconds."""
+
+    width: int = 1280
+    height: int = 720
+    fps: int = 30
+    video_bitrate: int = 2_500_000
+    """At most."""
+    audio_bitrate: int = 96_000
+    """Of AAC and of Opus, each."""
+    linger: float = 10.0
+    """How long one goes on for nobody."""
+    font: Path | None = None
+    """Of names; None: one of the system's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +46,6 @@ class RoomsConfig:
     """An invitation that is not answered lapses after that; one to a PK too."""
     applications: int = 10_000
     """Users of one room that may wait for a seat."""
+    voices: int = 3
+    """Of a voice room, heard at a time."""
+    mix: MixConfig = field(default_factory=MixConfig)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from livetrio.config.rooms import RoomsConfig
+from livetrio.config.rooms import MixConfig, RoomsConfig
 from livetrio.config.settings import Keys, Setting
 
 __all__ = ["rooms_config"]
@@ -29,4 +29,14 @@ def rooms_config(values: Values) -> RoomsConfig:
         idle_time=values[Keys.rooms_idle_time],
         invite_timeout=values[Keys.rooms_invite_timeout],
         applications=values[Keys.rooms_applications],
+        voices=values[Keys.rooms_voices],
+        mix=MixConfig(
+            width=values[Keys.rooms_mix_width],
+            height=values[Keys.rooms_mix_height],
+            fps=values[Keys.rooms_mix_fps],
+            video_bitrate=values[Keys.rooms_mix_video_bitrate],
+            audio_bitrate=values[Keys.rooms_mix_audio_bitrate],
+            linger=values[Keys.rooms_mix_linger],
+            font=values[Keys.rooms_mix_font],
+        ),
     )

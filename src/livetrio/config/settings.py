@@ -217,6 +217,10 @@ class Keys:
         "im.goim_subscribers", whole(1, 100_000), 16, "connections of a goim v1 user"
     )
     im_connect_url = Setting("im.connect_url", text, "", "asked who a client is", False)
+    im_guests = Setting("im.guests", boolean, False, "POST /v1/guest: tokens for everybody")
+    im_guest_roles = Setting[tuple[str, ...]](
+        "im.guest_roles", patterns, (), "roles in the tokens of guests"
+    )
     im_token_secret = Setting("im.token.secret", text, "", "of IM tokens (HS256 ...)", False)
     im_token_public_key = Setting[Path | None](
         "im.token.public_key", file, None, "PEM, of IM tokens (RS256, ES256 ...)"
@@ -272,6 +276,22 @@ class Keys:
     )
     rooms_applications = Setting(
         "rooms.applications", whole(0, 100_000), 10_000, "may wait for a seat, in one room"
+    )
+    rooms_voices = Setting("rooms.voices", whole(1, 16), 3, "heard at a time in a voice room")
+    rooms_mix_width = Setting("rooms.mix.width", whole(64, 4096), 1280, "of composed pictures")
+    rooms_mix_height = Setting("rooms.mix.height", whole(64, 4096), 720, "likewise")
+    rooms_mix_fps = Setting("rooms.mix.fps", whole(1, 60), 30, "likewise")
+    rooms_mix_video_bitrate = Setting(
+        "rooms.mix.video_bitrate", whole(50_000, 100_000_000), 2_500_000, "bit/s at most"
+    )
+    rooms_mix_audio_bitrate = Setting(
+        "rooms.mix.audio_bitrate", whole(16_000, 510_000), 96_000, "bit/s of composed sound"
+    )
+    rooms_mix_linger = Setting(
+        "rooms.mix.linger", number(0, _DAY), 10.0, "a room is composed so long for nobody"
+    )
+    rooms_mix_font = Setting[Path | None](
+        "rooms.mix.font", file, None, "of names in composed pictures [the system's]"
     )
 
     hls_keep_after_end = Setting("hls_keep_after_end", boolean, False, "HLS stays after the end")

@@ -17,7 +17,7 @@ from quart import request
 from quart_trio.wrappers import TrioResponse as Response
 
 from livetrio.access.im_token import ImTokens
-from livetrio.config import AppConfig
+from livetrio.config import Address, AppConfig
 from livetrio.control.answers import BadRequest, json_answer
 from livetrio.control.body import Body, read_body
 from livetrio.control.rooms_table import rooms_operations
@@ -26,6 +26,7 @@ from livetrio.control.table import Operation
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.actions import Action, Caller, Command
+from livetrio.webrtc.rooms.arrangement import Arrangement, check_gain
 from livetrio.webrtc.rooms.events import Event
 from livetrio.webrtc.rooms.room_service import Rooms, check_room_name
 from livetrio.webrtc.rooms.seat import Medium
@@ -56,6 +57,7 @@ class RoomsRest:
         apps: Mapping[str, AppConfig],
         *,
         allow_anonymous: bool = False,
+        rtmp: Address | None = None,
     ) -> None:
         """
         Args:
@@ -63,11 +65,13 @@ class RoomsRest:
             tokens: of IM: the same user has the same name in both.
             apps: the applications in which there may be rooms.
             allow_anonymous: may those without a token look at a room's state?
+            rtmp: where OBS publishes; None: nowhere.
         """
         self._rooms = rooms
         self._tokens = tokens
         self._apps = apps
         self._anonymous = allow_anonymous
+        self._rtmp = rtmp
 
     def operations(self) -> list[Operation]:
         """For the table."""
@@ -106,7 +110,17 @@ class RoomsRest:
         caller = await self._caller()
         with trio.move_on_after(_ENDING):
             ended = await self._rooms.end(StreamKey(app, room), caller)
-            return json_answer({"ended": asdict(ended)})
+            below = ended.below
+            return json_answer(
+                {
+                    "ended": {
+                        "streams": below.streams,
+                        "clients": below.clients,
+                        "processes": below.processes,
+                        **asdict(ended.ended),
+                    }
+                }
+            )
         raise Refused(RefusalCode.UNAVAILABLE, f"it was ended, but not gone in {_ENDING:g} s")
 
     @answered
@@ -129,6 +143,59 @@ class RoomsRest:
                 key=body.text("key", ""),
             ),
         )
+
+    @answered
+    async def seat_key(self, app: str, room: str) -> Response:
+        """POST /v1/rooms/{app}/{room}/seats/own/key"""
+        key = StreamKey(app, room)
+        seat, secret = self._rooms.seat_key(key, await self._caller())
+        name, minus = f"{room}/{seat}", f"{room}~{seat}"
+        words: dict[str, object] = {
+            "seat": seat,
+            "key": f"{quote(name)}?key={secret}",
+            "mix_minus": f"/{quote(app)}/{quote(minus)}?key={secret}",
+            "whip": f"/{quote(app)}/{quote(name)}/whip",
+            "bearer": secret,
+        }
+        if self._rtmp is not None:
+            host = request.host.rpartition(":")[0] if ":" in request.host else request.host
+            words["server"] = f"rtmp://{host or 'localhost'}:{self._rtmp.port}/{quote(app)}"
+        return json_answer(words)
+
+    @answered
+    async def arrange(self, app: str, room: str) -> Response:
+        """PUT /v1/rooms/{app}/{room}/layout"""
+        caller, body, key = await self._caller(), await read_body(), StreamKey(app, room)
+        seats = len(self._rooms.find(key).room.state.seats)
+        arrangement = Arrangement.checked(
+            body.text("layout", "grid"),
+            body.pairs("rectangles", list),
+            body.text("background", Arrangement().background),
+            seats,
+        )
+        command = Command(
+            action=Action.ARRANGE,
+            by=caller,
+            arrangement=arrangement,
+            version=_version(body),
+            key=body.text("key", ""),
+        )
+        return self._do(key, command)
+
+    @answered
+    async def gain(self, app: str, room: str, seat: str) -> Response:
+        """PUT /v1/rooms/{app}/{room}/seats/{seat}/gain"""
+        caller, body = await self._caller(), await read_body()
+        command = Command(
+            action=Action.GAIN,
+            by=caller,
+            user=body.text("user", ""),
+            seat=_seat(seat),
+            gain=check_gain(body.amount("gain")),
+            version=_version(body),
+            key=body.text("key", ""),
+        )
+        return self._do(StreamKey(app, room), command)
 
     @answered
     async def apply(self, app: str, room: str) -> Response:
@@ -188,7 +255,7 @@ class RoomsRest:
     @answered
     async def options(self, **_: str) -> Response:
         """OPTIONS of all of them: the same for every room, so that it tells nothing of any."""
-        return preflight("GET, POST, DELETE, OPTIONS")
+        return preflight("GET, POST, PUT, DELETE, OPTIONS")
 
     async def _on_user(self, key: StreamKey, action: Action) -> Response:
         caller, body = await self._caller(), await _body()

@@ -49,6 +49,26 @@ _SEAT: Final = {
         **_ONCE,
     },
 }
+_LAYOUT: Final = {
+    "type": "object",
+    "properties": {
+        "layout": {"enum": ["grid", "host", "pk", "custom"], "default": "grid"},
+        "rectangles": {
+            "type": "object",
+            "description": "custom: by seat, or pk: x, y, width, height (0 to 1), and a layer",
+            "additionalProperties": {
+                "type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 5,
+            },
+        },
+        "background": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"},
+        **_ONCE,
+    },
+}  # fmt: skip
+_GAIN: Final = {
+    "type": "object",
+    "required": ["gain"],
+    "properties": {"gain": {"type": "number", "minimum": 0, "maximum": 4}, **_ONCE},
+}
 _WISH: Final = {"type": "object", "properties": {"seat": _COUNT, **_ONCE}}
 _USER: Final = {
     "type": "object",
@@ -109,6 +129,12 @@ def rooms_operations(rest: RoomsRest) -> list[Operation]:
             "take, leave, move, kick, lock, unlock, mute, unmute, raise, lower",
             rest.seat, seat, _SEAT,
         ),
+        _operation("POST", f"{one}/seats/own/key", "A stream key for OBS", rest.seat_key, room),
+        _operation(
+            "PUT", f"{one}/seats/{{seat}}/gain", "How loud a seat is in the composed stream",
+            rest.gain, seat[:-1], _GAIN,
+        ),
+        _operation("PUT", f"{one}/layout", "Of the composed picture", rest.arrange, room, _LAYOUT),
         _operation("POST", f"{one}/pk", "Ask for a PK, or agree", rest.battle, room, _BATTLE),
         _operation("DELETE", f"{one}/pk", "End it", rest.end_battle, (*room, declined)),
         _operation("POST", f"{one}/pk/score", "Points for a side", rest.score, room, _SCORE),

@@ -72,6 +72,15 @@ class Channels:
         if not room.members and self._all.get(room.name) is room:
             self._empty[room] = None
 
+    def discard(self, name: str) -> bool:
+        """Free one that nobody is in or remembers anything of, before a sweep would; False if
+        somebody is in there."""
+        room = self._all.get(name)
+        if room is None or room.members or room.pins or room.delivering:
+            return False
+        self._free(room)
+        return True
+
     def joined(self, room: Channel) -> None:
         """It has a member now."""
         self._empty.pop(room, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -12,6 +13,7 @@ from livetrio.im.hub import Hub
 from livetrio.im.options import check_channel, room_of_stream
 from livetrio.im.words import Lane
 from livetrio.logs import get_logger
+from livetrio.media.events import Event
 from livetrio.media.registry import Registry
 from livetrio.packet import StreamKey
 
@@ -25,6 +27,10 @@ _SLICE: Final = 200
 _TOLD: Final = frozenset({"stream.online", "stream.resumed", "stream.offline"})
 
 
+def _never(app: str, name: str) -> bool:  # noqa: ARG001
+    return False
+
+
 class LiveRooms:
     """System messages in `room:{app}/{name}`: JSON objects with a "type".
 
@@ -33,8 +39,14 @@ class LiveRooms:
     counts are state: only the newest matters, so they are neither.
     """
 
-    def __init__(self, hub: Hub, registry: Registry) -> None:
+    def __init__(
+        self, hub: Hub, registry: Registry, is_told: Callable[[str, str], bool] = _never
+    ) -> None:
+        """is_told: does somebody else tell what happens to the stream (app, name)? The streams
+        of a co-host room: its own events say it all."""
         self._hub = hub
+        self._is_told = is_told
+        self._told_elsewhere: set[str] = set()
         self._registry = registry
         self._told: dict[str, tuple[int, int]] = {}
 
@@ -47,12 +59,25 @@ class LiveRooms:
     async def _tell_events(self) -> None:
         with self._registry.events.listen() as events:
             async for event in events:
-                if event.type in _TOLD:
+                if event.type in _TOLD and not self._elsewhere(event):
                     app, _, name = str(event.data["stream"]).partition("/")
                     words = {"type": event.type, "stream": f"{app}/{name}"}
                     if "reason" in event.data:
                         words["reason"] = str(event.data["reason"])
                     await self._say(room_of_stream(app, name), words, Lane.P0)
+
+    def _elsewhere(self, event: Event) -> bool:
+        """As it was when the stream came, so is it when it goes: a room may have ended."""
+        stream = str(event.data["stream"])
+        app, _, name = stream.partition("/")
+        if event.type == "stream.offline" and stream in self._told_elsewhere:
+            self._told_elsewhere.discard(stream)
+            return True
+        if not self._is_told(app, name):
+            return False
+        if event.type != "stream.offline":
+            self._told_elsewhere.add(stream)
+        return True
 
     async def _tell_counts(self) -> None:
         while True:
