@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 from rig import options, proc, report
-from rig.rtc_janus import Janus, janus
+from rig.rtc_janus import JanusStreaming, janus_streaming
 from rig.rtc_sdp import Near, answer, far_end, offer
 from rig.worker import Answer, Worker, WorkerError, worker
 
@@ -97,7 +97,7 @@ class Offered:
 class Offering:
     """Janus offers."""
 
-    def __init__(self, server: Janus, feeder: Worker) -> None:
+    def __init__(self, server: JanusStreaming, feeder: Worker) -> None:
         self.pid = server.pid
         self._server = server
         self._feeder = feeder
@@ -126,7 +126,7 @@ def staged(name: str, on: set[int] | None, off: set[int] | None) -> Iterator[Sta
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
         if name == "janus":
-            server = enter(janus(Path(enter(TemporaryDirectory(prefix="janus-"))), on))
+            server = enter(janus_streaming(Path(enter(TemporaryDirectory(prefix="janus-"))), on))
             ports = str(server.audio), str(server.video)
             yield Offering(server, enter(worker("rtc_feeder", *ports, cores=off)))
         else:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 # bench/ is no package: its scripts are run as files, with their own folder on the path.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 
-from rig import clip, proc, report
+from rig import clip, proc, report, room_media
 from rig.flv import FlvClient, TagReader
 from rig.hls_playlist import Edge, body_of, edge_of
 from rig.im_client import Probe, message
@@ -226,3 +227,38 @@ def test_a_response_is_whole_when_its_length_says_so() -> None:
     assert body_of(head) == (len(head), len(head) + 3)
     with pytest.raises(ValueError, match="404"):
         body_of(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+
+@given(number=st.integers(0, 100), key=st.booleans(), padding=st.integers(0, 40))
+def test_a_frame_of_a_room_tells_who_sent_it_when_its_last_packet_has_come(
+    number: int, key: bool, padding: int
+) -> None:
+    mark = room_media.stamp(7, 123_456_789)
+    payloads = list(room_media.picture(number, mark, key=key))
+    packets = [rtp(102, payload) for payload in payloads]
+    packets[-1] = rtp(102, payloads[-1], marker=True, padding=padding)
+    *rest, last = map(room_media.stamp_of, packets)
+    assert rest == [None] * len(rest)
+    assert last == room_media.Stamp(7, 123_456_789, key)
+
+
+def test_a_sound_of_a_room_decodes_and_tells_who_sent_it() -> None:
+    sounds = room_media.encode_sounds()
+    mark = room_media.stamp(0xABCD, 5)
+    opus = room_media.sound(sounds, 3, mark)
+    assert room_media.stamp_of(rtp(111, opus, padding=9)) == room_media.Stamp(0xABCD, 5, True)
+    decoder = av.CodecContext.create("libopus", "r")
+    decoder.sample_rate, decoder.layout = 48_000, "mono"
+    (frame,) = decoder.decode(av.Packet(opus))
+    assert frame.samples == 960
+
+
+def rtp(kind: int, payload: bytes, *, marker: bool = False, padding: int = 0) -> bytes:
+    first = 0x90 | 0x20 * bool(padding)
+    head = bytes([first, kind | 0x80 * marker]) + bytes(10) + b"\xbe\xde\x00\x01" + bytes(4)
+    return head + payload + (bytes(padding - 1) + bytes([padding]) if padding else b"")
+
+
+def test_three_of_eight_people_speak_at_a_time() -> None:
+    for now in range(40):
+        assert sum(room_media.level(who, now) < 60 for who in range(8)) == 3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["Usage", "busy", "machine", "usage"]
+__all__ = ["Usage", "busy", "machine", "usage", "waited"]
 
 _PROC = Path("/proc")
 
@@ -57,6 +57,13 @@ def usage(pid: int) -> Usage:
         rss=sum(each["Rss"] for each in memory),
         dirty=sum(each["Private_Dirty"] for each in memory),
     )
+
+
+def waited(pid: int) -> float:
+    """Return the seconds for which threads of the process could have run, had its cores been free.
+    Processes below it are not counted."""
+    tasks = (_PROC / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
 def busy() -> float:

@@ -7,8 +7,9 @@ import select
 import time
 
 from livetrio.webrtc.certificate import make_certificate
+from rig.rtc_peer import client_context
 from rig.rtc_sdp import Far
-from rig.rtc_viewer import RtcViewer, client_context
+from rig.rtc_viewer import RtcViewer
 from rig.worker import Answer, listen
 
 __all__ = ["RtcCrowd", "main"]

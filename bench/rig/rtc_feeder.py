@@ -21,7 +21,7 @@ def main() -> None:
     audio, video = (int(port) for port in sys.argv[1:3])
     mux = RtpMux(
         Layout(codec=Codec.H264, video=102, audio=111),
-        Origin(lambda bits: (1 << bits - 1) + 7, "bench"),
+        Origin.random(lambda bits: (1 << bits - 1) + 7, "bench"),
         1,
         lambda _: False,
     )

@@ -1,11 +1,14 @@
-"""A viewer's SDP: an offer to livetrio and aiortc, an answer to Janus; and who the server is."""
+"""A client's SDP: what viewers and publishers offer, a viewer's answer; and who the server is."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-__all__ = ["Far", "Near", "answer", "far_end", "offer"]
+__all__ = [
+    "AUDIO_TYPE", "LEVEL_ID", "TRANSPORT_ID", "VIDEO_TYPE", "Far", "Near", "answer", "far_end",
+    "offer", "publish_offer",
+]  # fmt: skip
 
 
 class Near(NamedTuple):
@@ -26,6 +29,11 @@ class Far(NamedTuple):
     port: int
 
 
+VIDEO_TYPE, AUDIO_TYPE = 102, 111
+"""Payload types, H.264 and Opus."""
+LEVEL_ID, TRANSPORT_ID = 1, 3
+"""Header extensions of what is published: RFC 6464, transport-wide sequence numbers."""
+
 _VIDEO = (
     "m=video 9 UDP/TLS/RTP/SAVPF 102",
     "a=rtpmap:102 H264/90000",
@@ -41,7 +49,15 @@ _AUDIO = (
 )
 
 
-def _description(near: Near, medias: list[tuple[str, tuple[str, ...]]], setup: str) -> str:
+_TRANSPORT = (
+    f"a=extmap:{TRANSPORT_ID} "
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+)
+
+
+def _description(
+    near: Near, medias: list[tuple[str, tuple[str, ...]]], setup: str, direction: str = "recvonly"
+) -> str:
     lines = ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     lines.append("a=group:BUNDLE " + " ".join(mid for mid, _ in medias))
     for mid, media in medias:
@@ -49,7 +65,7 @@ def _description(near: Near, medias: list[tuple[str, tuple[str, ...]]], setup: s
             media[0],
             "c=IN IP4 0.0.0.0",
             f"a=mid:{mid}",
-            "a=recvonly",
+            f"a={direction}",
             "a=rtcp-mux",
             f"a=ice-ufrag:{near.ufrag}",
             f"a=ice-pwd:{near.pwd}",
@@ -60,9 +76,29 @@ def _description(near: Near, medias: list[tuple[str, tuple[str, ...]]], setup: s
     return "\r\n".join([*lines, ""])
 
 
-def offer(near: Near) -> str:
-    """Ask for H.264 and Opus."""
-    return _description(near, [("0", _VIDEO), ("1", _AUDIO)], "active")
+def offer(near: Near, video: int = 1, audio: int = 1) -> str:
+    """Ask for H.264 and Opus, so many of each."""
+    kinds = [_VIDEO] * video + [_AUDIO] * audio
+    return _description(near, [(str(mid), lines) for mid, lines in enumerate(kinds)], "active")
+
+
+def publish_offer(near: Near, video: int, audio: int) -> str:
+    """Give H.264 and Opus from these SSRCs (0: no video), as a browser would."""
+    sound = (
+        *_AUDIO,
+        "a=rtcp-fb:111 transport-cc",
+        f"a=extmap:{LEVEL_ID} urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+        _TRANSPORT,
+        f"a=ssrc:{audio} cname:bench",
+    )
+    picture = (
+        *_VIDEO,
+        "a=rtcp-fb:102 transport-cc",
+        _TRANSPORT,
+        f"a=ssrc:{video} cname:bench",
+    )
+    medias = [("0", sound), ("1", picture)] if video else [("0", sound)]
+    return _description(near, medias, "active", "sendonly")
 
 
 def answer(near: Near, to: str) -> str:

@@ -1,62 +1,28 @@
-"""One viewer by WebRTC: ICE checks, DTLS by OpenSSL, SRTP by libsrtp; every packet is decrypted.
-
-Its own code but for STUN messages: a server that is measured with its own mistakes would pass.
-"""
+"""One viewer of one stream by WebRTC; every packet is decrypted, and counted."""
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import socket
 import struct
 import time
-from typing import Final
 
-import pylibsrtp
 from OpenSSL import SSL
 
-from livetrio.webrtc.certificate import Certificate
-from livetrio.wire.stun import build_request, build_success, is_stun, parse_stun
-from rig.rtc_sdp import Far, Near
+from rig.rtc_peer import RtcPeer
 
-__all__ = ["RtcViewer", "client_context"]
+__all__ = ["RtcViewer"]
 
-_UDP_GRO: Final = 104
-_SOL_UDP: Final = 17
-_BUFFER: Final = 1 << 16
-_RECEIVE_BUFFER: Final = 1 << 19
-_PROFILES: Final = {
-    "SRTP_AEAD_AES_128_GCM": (pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
-    "SRTP_AES128_CM_SHA1_80": (pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
-}
-_ANCILLARY: Final = socket.CMSG_SPACE(4)
+_VIDEO = 102
+"""Payload type."""
 
 
-def client_context(certificate: Certificate) -> SSL.Context:
-    """What all viewers' handshakes share; the profiles in a browser's order."""
-    context = SSL.Context(SSL.DTLS_METHOD)
-    context.set_options(SSL.OP_NO_QUERY_MTU)
-    context.use_certificate(certificate.certificate)
-    context.use_privatekey(certificate.key)
-    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
-    context.set_tlsext_use_srtp(":".join(_PROFILES).encode())
-    return context
-
-
-class RtcViewer:
-    """Reads all that its socket has, whenever it is told to."""
+class RtcViewer(RtcPeer):
+    """Counts what its server sends it."""
 
     def __init__(self, context: SSL.Context, fingerprint: str) -> None:
-        self.near = Near(secrets.token_hex(4), secrets.token_hex(12), fingerprint)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.setsockopt(_SOL_UDP, _UDP_GRO, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self.socket.bind(("", 0))
+        super().__init__(context, fingerprint)
         self.packets = 0
         """Decrypted."""
         self.bytes = 0
-        self.failed = 0
-        """Packets that could not be decrypted."""
         self.pictures = 0
         """Marker bits of video."""
         self.lost = 0
@@ -65,162 +31,27 @@ class RtcViewer:
         """When the last packet came (monotonic seconds)."""
         self.longest = 0.0
         """Longest gap between two packets."""
-        self.profile = ""
-        self._context = context
-        self._far: Far | None = None
-        self._checked = False
-        self._dtls: SSL.Connection | None = None
-        self._in: pylibsrtp.Session | None = None
-        self._out: pylibsrtp.Session | None = None
         self._video: tuple[int, int] | None = None  # (SSRC, sequence) of the newest packet
-
-    @property
-    def connected(self) -> bool:
-        """Are the keys there?"""
-        return self._in is not None
-
-    def connect(self, far: Far) -> None:
-        """Begin with checks."""
-        self._far = far
-        self.socket.connect((far.host, far.port))
-        self.check()
-
-    def check(self) -> None:
-        """One ICE check; also what keeps consent (RFC 7675)."""
-        assert self._far is not None
-        user = f"{self._far.ufrag}:{self.near.ufrag}"
-        self._send(
-            build_request(
-                secrets.token_bytes(12), user, self._far.pwd, priority=1, use_candidate=True,
-                controlling=secrets.randbits(63),
-            )
-        )  # fmt: skip
-
-    def retry(self) -> None:
-        """Once in a while until it is connected."""
-        if self._far is not None and not self._checked:
-            self.check()
-        elif self._dtls is not None and not self.connected:
-            self._dtls.DTLSv1_handle_timeout()
-            self._flush()
 
     def report(self) -> None:
         """A receiver report, as a browser sends each second."""
-        if self._out is not None and self._video is not None:
+        if self.connected and self._video is not None:
             ssrc, sequence = self._video
             block = struct.pack(">IIIIII", ssrc, 0, sequence, 0, 0, 0)
-            self._send(self._out.protect_rtcp(struct.pack(">BBHI", 0x81, 201, 7, 1) + block))
+            self.send_rtcp(struct.pack(">BBHI", 0x81, 201, 7, 1) + block)
 
-    def read(self) -> None:
-        """Take all that is there."""
-        while True:
-            try:
-                data, ancillary, _, _ = self.socket.recvmsg(_BUFFER, _ANCILLARY)
-            except (BlockingIOError, ConnectionRefusedError):
-                return
-            size = len(data)
-            if ancillary:
-                size = struct.unpack("i", ancillary[0][2][:4])[0] or size
-            if len(data) <= size:
-                self._take(data)
-                continue
-            for start in range(0, len(data), size):
-                self._take(data[start : start + size])
-
-    def _take(self, data: bytes) -> None:
-        first = data[0]
-        if first >= 128:
-            self._media(data)
-        elif is_stun(data):
-            self._stun(data)
-        elif 19 < first < 64 and self._dtls is not None:
-            self._dtls.bio_write(data)
-            self._handshake()
-
-    def _media(self, data: bytes) -> None:
-        if self._in is None:
-            return
-        if 192 <= data[1] <= 223:
-            with contextlib.suppress(pylibsrtp.Error):
-                self._in.unprotect_rtcp(data)
-            return
-        try:
-            plain = self._in.unprotect(data)
-        except pylibsrtp.Error:
-            self.failed += 1
-            return
+    def on_rtp(self, packet: bytes, size: int) -> None:
+        """Count it."""
         now = time.monotonic()
         if self.last:
             self.longest = max(self.longest, now - self.last)
         self.last = now
         self.packets += 1
-        self.bytes += len(data)
-        if plain[1] & 0x7F == 102:
-            self.pictures += plain[1] >> 7
-            sequence = plain[2] << 8 | plain[3]
+        self.bytes += size
+        if packet[1] & 0x7F == _VIDEO:
+            self.pictures += packet[1] >> 7
+            sequence = packet[2] << 8 | packet[3]
             if self._video is not None:
                 gap = (sequence - self._video[1] & 0xFFFF) - 1
                 self.lost += gap if gap < 0x8000 else -1
-            self._video = int.from_bytes(plain[8:12], "big"), sequence
-
-    def _stun(self, data: bytes) -> None:
-        message = parse_stun(data)
-        if data[0] << 8 | data[1] == 0x0001:
-            host, port = self.socket.getpeername()
-            self._send(build_success(message.transaction, (host, port), self.near.pwd))
-        elif not self._checked:
-            self._checked = True
-            self._dtls = SSL.Connection(self._context, None)
-            self._dtls.set_ciphertext_mtu(1200)
-            self._dtls.set_connect_state()
-            self._handshake()
-
-    def _handshake(self) -> None:
-        dtls = self._dtls
-        if dtls is None or self.connected:
-            return
-        try:
-            dtls.do_handshake()
-        except SSL.WantReadError:
-            self._flush()
-            return
-        self._flush()
-        self.profile = dtls.get_selected_srtp_profile().decode()
-        number, key, salt = _PROFILES[self.profile]
-        keys = dtls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
-        policy = pylibsrtp.Policy
-        self._out = pylibsrtp.Session(
-            policy(
-                key=keys[:key] + keys[2 * key : 2 * key + salt],
-                ssrc_type=policy.SSRC_ANY_OUTBOUND,
-                srtp_profile=number,
-            )
-        )
-        self._in = pylibsrtp.Session(
-            policy(
-                key=keys[key : 2 * key] + keys[2 * key + salt :],
-                ssrc_type=policy.SSRC_ANY_INBOUND,
-                srtp_profile=number,
-            )
-        )
-
-    def _flush(self) -> None:
-        """Send what OpenSSL wants sent: its byte stream, cut at the record headers."""
-        assert self._dtls is not None
-        try:
-            data = self._dtls.bio_read(_BUFFER)
-        except SSL.WantReadError:
-            return
-        datagram = b""
-        while data:
-            size = 13 + int.from_bytes(data[11:13], "big")
-            if datagram and len(datagram) + size > 1200:
-                self._send(datagram)
-                datagram = b""
-            datagram += data[:size]
-            data = data[size:]
-        self._send(datagram)
-
-    def _send(self, datagram: bytes) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            self.socket.send(datagram)
+            self._video = int.from_bytes(packet[8:12], "big"), sequence
