@@ -79,6 +79,34 @@ async def test_how_many_watch_is_told_when_it_changes_and_not_numbered(autojump_
     assert m.offsets == [1]
 
 
+async def test_what_a_room_tells_itself_is_not_told_even_if_it_ends_in_that_moment(
+    autojump_clock, world
+):
+    hub, registry = world
+    told_by_room = {"live/talk/1"}
+    rooms = LiveRooms(hub, registry, lambda app, name: f"{app}/{name}" in told_by_room)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rooms.run)
+        await trio.testing.wait_all_tasks_blocked()
+        registry.events.publish("stream.online", stream="live/talk/1")
+        told_by_room.clear()  # before anybody could read that
+        registry.events.publish("stream.offline", stream="live/talk/1", reason="the room has ended")
+        registry.events.publish("stream.online", stream="live/other")
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    said = {room.name: len((await hub.history(room.name, limit=-1)).publications)
+            for room in hub.channels}  # fmt: skip
+    # by the one of `world`, too, who knows of no rooms
+    assert said == {"room:live/talk/1": 2, "room:live/other": 2}
+
+
+async def test_a_stream_that_was_never_there_is_not_told_to_have_gone(autojump_clock, world):
+    hub, registry = world
+    registry.events.publish("stream.offline", stream="live/never", reason="nobody came")
+    await trio.sleep(1)
+    assert list(hub.channels) == []
+
+
 async def test_a_room_that_cannot_be_named_harms_nobody(autojump_clock, world):
     hub, registry = world
     registry.events.publish("stream.online", stream="live/" + "x" * 300)

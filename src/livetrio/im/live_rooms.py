@@ -46,7 +46,8 @@ class LiveRooms:
         of a co-host room: its own events say it all."""
         self._hub = hub
         self._is_told = is_told
-        self._told_elsewhere: set[str] = set()
+        self._online: set[str] = set()
+        """Streams of which it was told here that they came."""
         self._registry = registry
         self._told: dict[str, tuple[int, int]] = {}
 
@@ -57,26 +58,30 @@ class LiveRooms:
             nursery.start_soon(self._tell_counts, name="im viewer counts")
 
     async def _tell_events(self) -> None:
-        with self._registry.events.listen() as events:
+        with self._registry.events.listen(self._is_ours) as events:
             async for event in events:
-                if event.type in _TOLD and not self._elsewhere(event):
-                    app, _, name = str(event.data["stream"]).partition("/")
-                    words = {"type": event.type, "stream": f"{app}/{name}"}
-                    if "reason" in event.data:
-                        words["reason"] = str(event.data["reason"])
-                    await self._say(room_of_stream(app, name), words, Lane.P0)
+                app, _, name = str(event.data.get("stream", "")).partition("/")
+                if not name:  # of those that were lost
+                    continue
+                words = {"type": event.type, "stream": f"{app}/{name}"}
+                if "reason" in event.data:
+                    words["reason"] = str(event.data["reason"])
+                await self._say(room_of_stream(app, name), words, Lane.P0)
 
-    def _elsewhere(self, event: Event) -> bool:
-        """As it was when the stream came, so is it when it goes: a room may have ended."""
-        stream = str(event.data["stream"])
-        app, _, name = stream.partition("/")
-        if event.type == "stream.offline" and stream in self._told_elsewhere:
-            self._told_elsewhere.discard(stream)
-            return True
-        if not self._is_told(app, name):
+    def _is_ours(self, event: Event) -> bool:
+        """Is it to be told? Asked as it happens: a moment later the room that tells it itself may
+        have ended. Who was not told that a stream came is not told that it went."""
+        if event.type not in _TOLD:
             return False
-        if event.type != "stream.offline":
-            self._told_elsewhere.add(stream)
+        stream = str(event.data["stream"])
+        if event.type == "stream.offline":
+            ours = stream in self._online
+            self._online.discard(stream)
+            return ours
+        app, _, name = stream.partition("/")
+        if self._is_told(app, name):
+            return False
+        self._online.add(stream)
         return True
 
     async def _tell_counts(self) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import trio
 
-__all__ = ["Event", "Events"]
+__all__ = ["Event", "Events", "Wanted"]
 
 _QUEUE = 256
 """Events a listener may be behind before it starts to lose the newest (and is told how many)."""
@@ -26,6 +26,10 @@ class Event:
     data: dict[str, object]
     at: float = field(default_factory=time.time)
     """Unix time, seconds."""
+
+
+Wanted = Callable[[Event], bool]
+"""Is this one for the listener?"""
 
 
 class Events:
@@ -58,9 +62,13 @@ class Events:
         raise AssertionError("unreachable: events do not end")
 
     @contextmanager
-    def listen(self) -> Iterator[AsyncIterator[Event]]:
-        """All events from now on; one that falls behind gets `events.lost` with a count."""
-        listener = _Listener()
+    def listen(self, wanted: Wanted = lambda _: True) -> Iterator[AsyncIterator[Event]]:
+        """All events from now on; one that falls behind gets `events.lost` with a count.
+
+        wanted: is asked for each the moment it happens, for those to whom it matters how all else
+            is then: by the time an event is read that may have changed.
+        """
+        listener = _Listener(wanted)
         self._listeners.add(listener)
         try:
             yield listener
@@ -69,11 +77,14 @@ class Events:
 
 
 class _Listener:
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self._send, self._receive = trio.open_memory_channel[Event](_QUEUE)
         self._lost = 0
 
     def offer(self, event: Event) -> None:
+        if not self._wanted(event):
+            return
         try:
             if self._lost:
                 self._send.send_nowait(Event("events.lost", {"count": self._lost}))
