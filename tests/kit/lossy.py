@@ -1,7 +1,8 @@
-"""A UDP relay that loses, doubles, delays and reorders datagrams, the same ones every time."""
+"""A UDP relay that loses, doubles, delays, reorders and holds up datagrams, the same every time."""
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 from collections.abc import AsyncIterator
@@ -25,6 +26,10 @@ class Weather:
     duplicates: float = 0.1
     jitter: float = 0.2
     """Seconds of delay at most, equally spread: so datagrams overtake one another."""
+    width: float = math.inf
+    """bit/s of UDP payload towards the client; what is more waits ..."""
+    buffer: float = 0.5
+    """... for so many seconds at most, or is lost."""
 
 
 @dataclass
@@ -40,6 +45,7 @@ class LossyRelay:
     passed: int = 0
     flying: int = 0
     _behind: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
+    _free: float = 0.0  # when the narrow way has room again
 
     @property
     def address(self) -> tuple[str, int]:
@@ -86,6 +92,14 @@ class LossyRelay:
                 continue
             # in hundredths: so that a test's clock has few times to jump to
             delay = round(self.dice.random() * weather.jitter, 2)
+            if not outward and not math.isinf(weather.width):
+                now = trio.current_time()
+                self._free = max(self._free, now)
+                if self._free - now > weather.buffer:
+                    self.lost += 1
+                    continue
+                self._free += len(data) * 8 / weather.width
+                delay += self._free - now
             if delay:
                 self.flying += 1
                 self.nursery.start_soon(self._fly, data, client, delay, outward)

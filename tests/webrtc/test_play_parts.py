@@ -184,12 +184,12 @@ def test_the_least_of_what_is_known_is_the_estimate_and_old_news_do_not_count():
     bandwidth = Bandwidth()
     assert bandwidth.estimate(0.0) is None
     assert bandwidth.loss(0.0) == 0.0
-    bandwidth.remb(500_000, 1.0)
+    bandwidth.remb(500_000, 0, 1.0)
     assert bandwidth.estimate(2.0) == 500_000
     assert bandwidth.estimate(20.0) is None
     bandwidth.report(0.3, 1.0)
     bandwidth.report(0.0, 2.0)
-    assert bandwidth.loss(2.0) == pytest.approx(0.2)
+    assert bandwidth.loss(2.0) == pytest.approx(0.15)
     assert bandwidth.loss(20.0) == 0.0
 
 
@@ -208,7 +208,7 @@ def test_feedback_about_what_was_never_sent_says_nothing():
 
 def decided(quality: Quality, rates, seconds: int, *, start: float = 0.0, **network) -> list[int]:
     return [
-        quality.decide(rates, network.get("estimate"), network.get("loss", 0.0), start + second)
+        quality.decide(rates, network.get("limit"), network.get("loss", 0.0), start + second)
         for second in range(seconds)
     ]
 
@@ -220,20 +220,34 @@ def test_the_best_layer_that_flows_and_fits_is_the_first_choice():
     assert decided(Quality(), [0, 0], 3) == [0, 0, 0]
 
 
-def test_too_little_bandwidth_leads_down_to_what_fits_within_seconds():
+def test_a_full_path_leads_down_to_what_fits_at_once_and_no_further():
     quality = Quality()
     decided(quality, [2e6, 1e6, 3e5], 1)
-    choices = decided(quality, [2e6, 1e6, 3e5], 5, start=1.0, estimate=4e5)
-    assert choices[0] == 0
-    assert choices[-1] == 2
+    assert decided(quality, [2e6, 1e6, 3e5], 5, start=1.0, limit=4e5) == [2] * 5
+
+
+def test_losses_lead_down_after_more_than_a_burst():
+    quality = Quality()
+    decided(quality, [2e6, 1e6, 3e5], 1)
+    assert decided(quality, [2e6, 1e6, 3e5], 1, start=1.0, loss=0.4) == [0]
+    assert decided(quality, [2e6, 1e6, 3e5], 2, start=2.0) == [0, 0]
+    assert decided(quality, [2e6, 1e6, 3e5], 2, start=4.0, loss=0.4) == [0, 1]
+
+
+def test_a_lower_layer_is_given_time_to_begin_before_the_next_step():
+    quality = Quality()
+    decided(quality, [2e6, 1e6, 3e5], 1)
+    choices = decided(quality, [2e6, 1e6, 3e5], 4, start=1.0, limit=1.5e6)
+    assert choices == [1, 1, 1, 1]
+    assert decided(quality, [2e6, 1e6, 3e5], 2, start=2.0, limit=5e5) == [1, 1]
+    assert decided(quality, [2e6, 1e6, 3e5], 1, start=4.0, limit=5e5) == [2]
 
 
 def test_a_single_layer_falls_to_key_frames_only_in_ruin():
     quality = Quality()
-    assert decided(quality, [1e6], 10, estimate=7e5, loss=0.2) == [0] * 10
-    # what a jittering publisher makes of every viewer's estimate
-    assert decided(quality, [1e6], 10, start=10.0, estimate=1e4) == [0] * 10
-    assert decided(quality, [1e6], 5, start=20.0, estimate=3e5, loss=0.5)[-1] == 1
+    assert decided(quality, [1e6], 10, limit=7e5, loss=0.2) == [0] * 10
+    assert decided(quality, [1e6], 10, start=10.0, limit=1e4) == [0] * 10
+    assert decided(quality, [1e6], 5, start=20.0, limit=3e5, loss=0.5)[-1] == 1
 
 
 def test_going_up_is_tried_after_a_calm_and_less_often_after_each_failure():
@@ -243,9 +257,8 @@ def test_going_up_is_tried_after_a_calm_and_less_often_after_each_failure():
     tries = []
     choice = 0
     for second in range(1, 300):
-        # The path carries 1 Mbit/s; the viewer never says more than one and a half of what it got.
-        estimate = 1e6 if choice == 0 else 7e5
-        before, choice = choice, quality.decide(rates, estimate, 0.0, float(second))
+        limit = 1e6 if choice == 0 else None
+        before, choice = choice, quality.decide(rates, limit, 0.0, float(second))
         if before == 1 and choice == 0:
             tries.append(second)
     gaps = [b - a for a, b in itertools.pairwise(tries)]
@@ -256,7 +269,7 @@ def test_going_up_is_tried_after_a_calm_and_less_often_after_each_failure():
 def test_light_loss_neither_raises_nor_lowers():
     quality = Quality()
     decided(quality, [2e6, 5e5], 1)
-    decided(quality, [2e6, 5e5], 4, start=1.0, estimate=6e5)
+    decided(quality, [2e6, 5e5], 4, start=1.0, limit=6e5)
     assert decided(quality, [2e6, 5e5], 60, start=10.0, loss=0.08) == [1] * 60
 
 
@@ -264,7 +277,7 @@ def test_a_paused_layer_is_passed_over_on_the_way_up():
     quality = Quality()
     rates = [2e6, 1e6, 3e5]
     decided(quality, rates, 1)
-    decided(quality, rates, 4, start=1.0, estimate=3.5e5)
+    decided(quality, rates, 4, start=1.0, limit=3.5e5)
     assert decided(quality, [2e6, 0, 3e5], 10, start=10.0)[-1] == 0
 
 

@@ -82,9 +82,7 @@ def test_losses_of_any_wireless_network_lower_nothing(decide, lost):
 @pytest.mark.parametrize("answers", [True, False], ids=["round trip known", "unknown"])
 @pytest.mark.parametrize("buffer", [0.0, 0.1, 0.5, 2.0])
 @pytest.mark.parametrize("width", [150_000, 250_000, 330_000])
-def test_a_path_that_has_become_too_narrow_lowers_it_within_seconds(
-    decide, width, buffer, answers
-):
+def test_a_path_that_has_become_too_narrow_lowers_it_within_seconds(decide, width, buffer, answers):
     path = NarrowPath(buffer=buffer, answers=answers)
 
     def weather(now: float) -> None:
@@ -123,14 +121,15 @@ def test_a_path_that_is_wide_again_is_used_again(decide):
     assert changes[-1][0] < 60 + 62
 
 
-def test_three_layers_go_down_to_what_fits_in_one_step(decide):
+def test_three_layers_go_down_to_what_fits_and_stay_there(decide):
     path = NarrowPath()
 
     def weather(now: float) -> None:
         path.width = 300_000 if now >= 20 else math.inf
 
-    changes = play(decide, [2e6, 7e5, 1.5e5], path, 28, weather=weather)
-    assert [choice for _, choice in changes] == [0, 2]
+    changes = play(decide, [2e6, 7e5, 1.5e5], path, 29, weather=weather)
+    assert changes[-1][1] == 2
+    assert changes[-1][0] - 20 <= 5
 
 
 # The round trip.

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 from kit.control import publishing, soon, watching
 from kit.fake_engine import OFFER, stage
 from kit.logs import lines
@@ -104,6 +105,20 @@ class TestPublishing:
             assert "not through within 10 s" in session.scope.reason
             await soon(lambda: len(on.sessions) == 0)
             assert on.registry.streams == {}
+
+    async def test_the_time_for_which_we_stood_still_is_not_the_peers(self, autojump_clock) -> None:
+        async with stage() as on:
+            await on.sessions.publish(PUBLISH, OFFER)
+            late = await on.sessions.publish(replace(PUBLISH, name="other"), OFFER)
+            await trio.testing.wait_all_tasks_blocked()
+            autojump_clock.jump(12)
+            await trio.sleep(0.5)
+            on.engine.links[0].connect()
+            with trio.fail_after(1):
+                await on.engine.links[0].running.wait()
+            await late.scope.wait_closed()
+            assert "not through" in late.scope.reason
+            assert trio.current_time() < 14
 
     async def test_the_end_of_the_peer_is_the_end_of_the_session_with_its_reason(self) -> None:
         async with stage() as on:

@@ -77,3 +77,47 @@ async def test_a_flood_of_what_is_dear_to_handle_leaves_others_their_turn(mock_c
                 turns.append(None)
                 await trio.lowlevel.checkpoint()
         assert len(set(handled)) >= 10
+
+
+class Restless:
+    """A peer that was connected long ago, and repeats the end of its handshake for ever."""
+
+    def __init__(self) -> None:
+        self.peer = self
+        self.source = ("127.0.0.1", 9)
+        self.handshaking = True
+        self.connected = trio.Event()
+        self.connected.set()
+        self.heard = float("inf")
+        self.repeats = 0
+
+    def receive_dtls(self, path: object, data: bytes) -> None:
+        """As `Peer.receive_dtls`."""
+
+    def tick_dtls(self) -> None:
+        self.repeats += 1
+
+    def look_at_paths(self, now: float) -> None:
+        """As `Peer.look_at_paths`."""
+
+    def settle(self) -> None:
+        """As `Peer.settle`."""
+
+
+async def test_who_repeats_his_handshake_for_ever_stops_nobodys_deadline(autojump_clock):
+    async with transport() as gateway:
+        restless = Restless()
+
+        async def repeat() -> None:
+            while True:
+                gateway.receive_tcp(restless, b"\x16\xfe\xfd")
+                await trio.sleep(0.04)
+
+        gateway.scope.nursery.start_soon(repeat)
+        async with gateway.open_peer(remote_of(), name="silent") as silent:
+            begun = trio.current_time()
+            with trio.move_on_after(60):
+                await trio.sleep_forever()
+        assert "ICE not finished" in silent.scope.reason
+        assert trio.current_time() - begun < 12
+        assert restless.repeats > 100

@@ -110,6 +110,32 @@ async def test_a_peer_that_falls_silent_is_gone_after_its_timeout(autojump_clock
     assert 30 <= trio.current_time() - last < 33
 
 
+async def test_while_we_stood_still_nobody_was_silent(autojump_clock):
+    """A machine that was suspended, a loop that was held: what was said meanwhile is yet unread."""
+    patiently(autojump_clock)
+    async with transport(peer_timeout=30.0) as gateway:
+        async with (
+            gateway.open_peer(remote_of(), name="a peer") as peer,
+            gateway.open_peer(remote_of(), name="late") as late,
+            ice_client(peer.local, address_of(gateway)) as client,
+            ice_client(late.local, address_of(gateway)) as newcomer,
+        ):
+            await client.connect()
+            await heard_from(peer, client)
+            autojump_clock.jump(40)
+            with trio.fail_after(20):
+                await newcomer.connect()
+                await late.connected.wait()
+                await client.check()
+            await trio.sleep(20)
+            assert not peer.scope.reason
+            last = trio.current_time()
+            await newcomer.check()
+            await trio.sleep_forever()
+    assert "silent" in peer.scope.reason
+    assert trio.current_time() - last < 15
+
+
 async def test_media_follow_a_peer_to_its_new_port():
     async with (
         transport() as gateway,

@@ -29,6 +29,10 @@ class ArrivalLog:
         self._base: int | None = None
         self._count = 0
 
+    def __len__(self) -> int:
+        """Arrivals since the last feedback."""
+        return len(self._arrivals)
+
     def add(self, sequence: int, now: float) -> None:
         """A packet with this 16-bit transport sequence number came."""
         number = self._last + 1

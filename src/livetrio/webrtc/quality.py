@@ -69,7 +69,8 @@ class Quality:
                 self._trouble_since = now
             sure = short or now - self._trouble_since >= _PATIENCE
             if sure and now - self._lowered >= _SETTLING:
-                choice = self._down(rates, choice, limit, now)
+                through = (1 - loss) * (rates[choice] if choice < len(rates) else 0.0)
+                choice = self._down(rates, choice, through if limit is None else limit, now)
         else:
             self._trouble_since = None
             if loss > _LIGHT_LOSS:
@@ -79,7 +80,7 @@ class Quality:
         self._choice = choice
         return choice
 
-    def _down(self, rates: Sequence[float], choice: int, limit: float | None, now: float) -> int:
+    def _down(self, rates: Sequence[float], choice: int, limit: float, now: float) -> int:
         if now - self._tried < _PROBATION:
             self._wait = min(2 * self._wait, _LONGEST_WAIT)  # the last attempt has failed
             self._tried = float("-inf")
@@ -88,8 +89,7 @@ class Quality:
         lower = choice + 1
         if not any(rates[lower:]):
             return len(rates)
-        if limit is not None:
-            lower = max(lower, _fitting(rates, limit))
+        lower = max(lower, _fitting(rates, limit))
         while not rates[lower]:
             lower += 1
         return lower

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 
@@ -20,6 +21,13 @@ from livetrio.webrtc.session import Asked, Session, Verb
 __all__ = ["SessionLife", "session_life"]
 
 log = get_logger(__name__)
+
+_HELD: Final = 0.25
+"""Seconds a deadline is noticed late, from which on it is us who stood still ..."""
+_MORE: Final = 1.0
+"""... and seconds that the peer is given then, again and again: what it said is still unread ..."""
+_LONGEST: Final = 6
+"""... until it has waited so many times as long as it should."""
 
 
 class SessionLife:
@@ -59,8 +67,7 @@ class SessionLife:
         self._table[session.id] = session
         self._answered = True
         self._task_status.started(session)
-        with trio.move_on_after(self._patience):
-            await link.connected.wait()
+        if await self._waited(link):
             self.ticket.connected()
             about = {"stream": str(session.key), "client": session.client.id}
             log.info("session connected", verb=session.verb, peer=session.address, **about)
@@ -68,6 +75,19 @@ class SessionLife:
         link.scope.cancel(f"ICE and DTLS not through within {self._patience:g} s")
         self.end_as(link)
         return False
+
+    async def _waited(self, link: Link) -> bool:
+        begun = trio.current_time()
+        patience = self._patience
+        while True:
+            with trio.move_on_after(patience) as waiting:
+                await link.connected.wait()
+                return True
+            now = trio.current_time()
+            held = now - waiting.deadline > _HELD
+            if not held or now - begun > _LONGEST * self._patience:
+                return False
+            patience = _MORE
 
     def end_as(self, link: Link) -> None:
         """The session ends, for the reason its peer did if that did."""

@@ -45,6 +45,10 @@ _LOOK: Final = 1.0
 """Seconds between two looks at who is still there."""
 _YOUNG_LOOK: Final = 0.2
 """The same at those who are not connected yet."""
+_HELD: Final = 0.25
+"""Seconds the ticker wakes late, from which on it is us who stood still ..."""
+_FAIRNESS: Final = 1.0
+"""... and in which nobody is ended for silence then: what they said is still to be read."""
 _HIJACK: Final = 5.0
 """Seconds: an address heard of for another peer within them stays that peer's."""
 
@@ -77,6 +81,7 @@ class Transport:
         self._throttle = Throttle()
         self._wake = trio.Event()
         self._shaking = False  # does the ticker look twenty times a second?
+        self._fair_from = -inf  # when silence is the peers' own again
 
     @property
     def peers(self) -> set[Peer]:
@@ -181,8 +186,10 @@ class Transport:
             self.unknown += 1
         elif 19 < data[0] < 64:
             peer.receive_dtls(path, data)
-            if not self._shaking and peer.handshaking:
-                self._wake.set()
+            if peer.handshaking:
+                self._young.add(peer)  # once more, if it repeats itself long after its handshake
+                if not self._shaking:
+                    self._wake.set()
             return True
         elif 127 < data[0] < 192:
             peer.receive_media(path, data, trio.current_time())
@@ -242,10 +249,14 @@ class Transport:
             self._wake = trio.Event()
             # Not net/beat: one timer for all peers is what this is, and the beat wakes 200 times
             # a second while anybody waits.
-            with trio.move_on_after(pause if self._peers else inf):
+            begun = trio.current_time()
+            with trio.move_on_after(pause if self._peers else inf) as nap:
                 await self._wake.wait()
-                continue  # a first newcomer, or its handshake: look more often from now on
             now = trio.current_time()
+            if self._peers and now - begun > pause + _HELD:
+                self._fair_from = now + _FAIRNESS
+            if not nap.cancelled_caught:
+                continue  # a first newcomer, or its handshake: look more often from now on
             due = self._young
             if now - looked >= _LOOK:
                 looked, due = now, self.peers
@@ -259,11 +270,12 @@ class Transport:
             }
 
     def _look_at(self, peer: Peer, now: float) -> None:
+        fair = now >= self._fair_from
         if not peer.connected.is_set():
-            if now - peer.opened > _CONNECT_TIMEOUT:
+            if fair and now - peer.opened > _CONNECT_TIMEOUT:
                 step = "DTLS" if peer.address else "ICE"
                 peer.scope.cancel(f"{step} not finished in {_CONNECT_TIMEOUT:g} s")
-        elif now - peer.heard > self._config.peer_timeout:
+        elif fair and now - peer.heard > self._config.peer_timeout:
             peer.scope.cancel(f"silent for {self._config.peer_timeout:g} s")
         else:
             peer.look_at_paths(now)

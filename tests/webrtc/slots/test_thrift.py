@@ -48,10 +48,10 @@ def test_a_wish_is_one_of_five_words(word):
     assert parse_wish("off") == "off"
 
 
-def levels(thrift: Thrift, slots, estimate, loss, seconds: int, begin: int = 0) -> list[int]:
+def levels(thrift: Thrift, slots, limit, loss, seconds: int, begin: int = 0) -> list[int]:
     found = []
     for now in range(begin, begin + seconds):
-        thrift.decide(slots, estimate, loss, float(now))
+        thrift.decide(slots, limit, loss, float(now))
         found.append(thrift.level)
     return found
 
@@ -179,6 +179,6 @@ async def test_what_the_network_carries_is_shared_by_all_pictures(autojump_clock
         async with room.receiver() as viewer:
             for _ in range(6):
                 # One picture of the best layer (about 960 kbit/s) would fit, two do not.
-                viewer.peer.on_rtcp(Remb(1, 1_500_000, [viewer.ssrc(0), viewer.ssrc(1)]).build())
+                viewer.peer.on_rtcp(Remb(1, 1_200_000, [viewer.ssrc(0), viewer.ssrc(1)]).build())
                 at = await play(everybody, at, 1)
             assert [slot.layer for slot in viewer.viewer.statistics().slots][:2] == [1, 1]
