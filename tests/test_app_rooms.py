@@ -173,7 +173,7 @@ async def test_the_end_of_a_room_ends_its_streams_and_its_channel() -> None:
         ):
             ended = (await on.do("DELETE", TALK, "anna"))["ended"]
             assert (ended["streams"], ended["clients"], ended["processes"]) == (2, 3, 1)
-            assert ended["milliseconds"] < 1000
+            assert ended["milliseconds"] < 5_000  # a bound, no measurement
             assert not running.registry.streams
             await bob.hung_up()
             await viewer.hung_up()
