@@ -115,7 +115,8 @@ def _compare(
     results: dict[str, list[Result]] = {name: [] for name in sizes}
     for number in range(1, arguments.rounds + 1):
         for name, size in sizes.items():
-            with house(name, kind, size, on, arguments.settings) as rooms:
+            read_ms = arguments.read_ms
+            with house(name, kind, size, on, arguments.settings, read_ms) as rooms:
                 rooms.fill()
                 time.sleep(SETTLE)
                 result = rooms.measure(arguments.seconds)
@@ -189,6 +190,12 @@ def main() -> None:
     add("--rounds", type=int, default=2, help="how often each server gets its turn")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help="a further line of livetrio's configuration")  # fmt: skip
+    add(
+        "--read-ms",
+        type=float,
+        default=0.0,
+        help="how often listeners look at their sockets, as if a network away; 0: at once",
+    )
     add("--no-pin", action="store_true", help="do not give the server a core of its own")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))

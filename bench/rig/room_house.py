@@ -133,12 +133,17 @@ class House:
 
 @contextmanager
 def house(
-    name: str, kind: Kind, size: Size, on: set[int] | None, settings: Sequence[str]
+    name: str,
+    kind: Kind,
+    size: Size,
+    on: set[int] | None,
+    settings: Sequence[str],
+    read_ms: float = 0.0,
 ) -> Iterator[House]:
-    """A server with rooms full of people."""
+    """A server with rooms full of people, who look at their sockets every so often; 0: at once."""
     off = None if on is None else os.sched_getaffinity(0) - on
     with (
         staged(name, kind, size.seats, on, settings) as stage,
-        worker("room_load", cores=off) as load,
+        worker("room_load", str(read_ms), cores=off) as load,
     ):
         yield House(stage, load, kind, size)

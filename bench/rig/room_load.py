@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import resource
 import select
+import sys
 import time
 from array import array
 from collections.abc import Iterable
@@ -34,7 +35,10 @@ _STEP: Final = 0.00037
 class RoomLoad:
     """Everybody, by number."""
 
-    def __init__(self) -> None:
+    def __init__(self, spacing: float) -> None:
+        """spacing: seconds between two looks at the sockets; 0: everything is read at once."""
+        self._spacing = spacing
+        self._look_at = 0.0
         self._certificate = make_certificate()
         self._context = client_context(self._certificate)
         self._opus = encode_sounds()
@@ -55,7 +59,8 @@ class RoomLoad:
         """Speak, listen, and answer requests, until the asker goes away."""
         while True:
             wait = self._due[0][0] - time.monotonic() if self._due else _LONGEST_WAIT
-            for file, _ in self._epoll.poll(min(max(wait, 0.0), _LONGEST_WAIT)):
+            wait = min(max(wait, 0.0), _LONGEST_WAIT)
+            for file, _ in self._rested(wait) if self._spacing else self._epoll.poll(wait):
                 if file:
                     self._by_file[file].read()
                 elif not listen(self._handle):
@@ -63,6 +68,16 @@ class RoomLoad:
             self._speak()
             if time.monotonic() - self._ticked >= _TICK:
                 self._tick()
+
+    def _rested(self, wait: float) -> list[tuple[int, int]]:
+        """What is readable, where it is time to look; no datagram wakes this process."""
+        now = time.monotonic()
+        time.sleep(max(0.0, min(wait, self._look_at - now)))
+        now = time.monotonic()
+        if now < self._look_at:
+            return []
+        self._look_at = now + self._spacing
+        return self._epoll.poll(0)
 
     def _speak(self) -> None:
         now = time.monotonic()
@@ -208,7 +223,7 @@ def main() -> None:
     """Entry point of the process."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    RoomLoad().run()
+    RoomLoad(float(sys.argv[1]) / 1e3 if len(sys.argv) > 1 else 0.0).run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 import trio
 import trio.testing
@@ -160,3 +162,39 @@ def test_data_never_starts_a_group():
     ring = Ring(RingLimits())
     ring.append([Packet(Track(Kind.DATA, Codec.SCRIPT), 0, 0, b"d", key=True)])
     assert ring.keys_since(0) == []
+
+
+def test_a_listener_is_told_of_packets_in_the_publishers_call_until_it_leaves():
+    ring = Ring(RingLimits())
+    told: list[str] = []
+    with ring.listen(lambda packets: told.append(letters(packets))):
+        ring.append([config(VIDEO), video(0, key=True)])
+        ring.append([audio(10)])
+    ring.append([audio(30)])
+    assert told == ["(avcC)V", "a"]
+
+
+def test_a_listener_is_told_of_the_end_with_nothing():
+    ring = Ring(RingLimits())
+    told: list[int] = []
+    with ring.listen(lambda packets: told.append(len(packets))):
+        ring.append(gop(0))
+        ring.end()
+    assert told == [6, 0]
+    assert ring.ended
+
+
+def test_a_listener_may_leave_while_all_are_told():
+    ring = Ring(RingLimits())
+    told: list[str] = []
+    with ExitStack() as stack:
+
+        def first(packets):
+            told.append("first")
+            stack.close()
+
+        stack.enter_context(ring.listen(first))
+        with ring.listen(lambda packets: told.append("second")):
+            ring.append([audio(0)])
+            ring.append([audio(20)])
+    assert told == ["first", "second", "second"]

@@ -10,6 +10,7 @@ import trio.testing
 from kit.webrtc_fakes import interleaved, live, numbers, opus, pictures, staged, watching
 
 from livetrio.webrtc.player import Players
+from livetrio.webrtc.rtp_mux import RtpMux
 from livetrio.webrtc.viewer import Viewer
 from livetrio.wire.rtp.rtcp_feedback import Nack
 from livetrio.wire.rtp.rtcp_reports import ReceiverReport
@@ -102,3 +103,35 @@ async def test_numbers_asked_for_again_are_charged_whether_or_not_they_are_there
 
 def nack(ssrc: int, lost: range) -> bytes:
     return Nack(1, ssrc, list(lost)).build()
+
+
+async def test_a_few_viewers_are_sent_a_frame_before_its_publishers_call_returns(autojump_clock):
+    async with staged(pictures(0, 5)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            edition.accept(pictures(5, 1))
+            assert watch.peer.frames() == list(range(6))
+
+
+async def test_a_bug_while_a_frame_is_cut_ends_the_viewers_and_not_the_publisher(
+    autojump_clock, monkeypatch
+):
+    async with staged(pictures(0, 5)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            monkeypatch.setattr(RtpMux, "take", broken)
+            edition.accept(pictures(5, 1))  # raises nothing
+            await trio.sleep(1)
+            pytest.fail("nobody was told")
+        assert watch.peer.scope.reason
+
+
+async def test_a_frame_too_large_to_be_sent_at_once_comes_before_those_behind_it(autojump_clock):
+    async with staged(pictures(0, 5)) as edition:
+        async with watching(Players(numbers()), edition) as watch:
+            await trio.sleep(1)
+            edition.accept(pictures(5, 1, size=90_000))
+            edition.accept(pictures(6, 2))
+            assert watch.peer.frames() == list(range(5))
+            await trio.sleep(1)
+            assert watch.peer.frames() == list(range(8))

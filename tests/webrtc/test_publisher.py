@@ -324,6 +324,24 @@ async def test_what_arrived_when_is_told_every_50_milliseconds(autojump_clock):
         assert rig.peer.words(TransportFeedback) == []
 
 
+@pytest.mark.parametrize(("packets", "told"), [(1, 10), (10, 20)])
+async def test_feedback_comes_twenty_times_a_second_and_half_as_often_for_few_packets(
+    autojump_clock, packets, told
+):
+    async with publishing(policy=NO_WISHES) as rig:
+        video, number = camera(), 0
+        for turn in range(60):
+            for _ in range(packets):
+                value = ext.build_transport_sequence(number)
+                extra = [(EXTENSIONS[ext.TRANSPORT_CC], value)]
+                rig.peer.receive([video.packet(b"\x41\x9a", extra=extra)])
+                number += 1
+            await trio.sleep(1 / 30)
+            if turn == 29:
+                rig.peer.words()
+        assert abs(len(rig.peer.words(TransportFeedback)) - told) <= 2
+
+
 async def test_a_receiver_report_a_second_answers_the_sender_reports(autojump_clock):
     async with publishing(policy=NO_WISHES) as rig:
         video = camera(sequence=100)

@@ -30,9 +30,10 @@ log = get_logger(__name__)
 MAX_DATAGRAM: Final = 2048
 """Bytes; nothing that belongs here is larger than an Ethernet frame."""
 _BATCH: Final = 64
-"""Datagrams handled before everybody else has a turn: half a millisecond of media ..."""
+"""Datagrams handled before everybody else has a turn ..."""
 _HOLD: Final = 0.002
-"""... and seconds, where there is more than media: what RTCP says may be dear to act on."""
+"""... and seconds: what RTCP says may be dear to act on, and what is received is sent to a few
+viewers at once."""
 _BUFFER: Final = 4 << 20
 """Bytes of kernel buffer asked for, each way; the kernel cuts it to net.core.[rw]mem_max."""
 _UDP_SEGMENT: Final = 103
@@ -113,8 +114,6 @@ class UdpSocket:
                 peer = self._handling = path.peer
                 if peer is not None:
                     peer.receive_media(path, data, now)
-                if not 192 <= data[1] <= 223:
-                    continue
             else:
                 self._handling = path.peer if path is not None else None
                 if self._handler(self, source, data):
@@ -205,6 +204,8 @@ class UdpPath:
         return self._socket.send(datagram, self._address)
 
     def send_run(self, view: memoryview, segment: int) -> int:
+        if len(view) <= segment:  # sound, and small pictures: most of all
+            return int(self._socket.send(view, self._address))
         return self._socket.send_run(view, segment, self._address)
 
     def close(self, reason: str) -> None:  # noqa: ARG002 - nothing to tell: UDP has no end

@@ -58,6 +58,10 @@ def cut(packets: Sequence[bytes], first: int, tail: tuple[bytes, int] | None = N
         first: index of the first one.
         tail: an audio packet and its index, to ride as the last and shorter one.
     """
+    if tail is None and (
+        len(packets) == 1 or (len(packets) == 2 and len(packets[0]) >= len(packets[1]))
+    ):
+        return [Run(list(packets), list(range(first, first + len(packets))))]
     pairs = list(zip(packets, range(first, first + len(packets)), strict=True))
     runs = [
         run

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -12,9 +12,10 @@ from livetrio.webrtc.datagrams import blame
 from livetrio.webrtc.run import Run
 
 if TYPE_CHECKING:
+    from livetrio.webrtc.peer import Peer
     from livetrio.webrtc.viewer import Viewer
 
-__all__ = ["PACKETS_PER_HOLD", "Plan", "serve", "serve_many", "weight"]
+__all__ = ["PACKETS_PER_HOLD", "Plan", "nowhere", "serve", "serve_many", "weight"]
 
 PACKETS_PER_HOLD: Final = 400
 """Packets sent between two checkpoints: about 2 ms; a busy machine makes it 4."""
@@ -23,12 +24,23 @@ Plan = list[tuple[Run, list["Viewer"]]]
 """Runs in the order to send them, with those who get each."""
 
 
+class Receiver(Protocol):
+    """Who is sent runs."""
+
+    peer: Peer
+    send: Callable[[Run], object]
+
+
+def nowhere(run: Run) -> None:
+    """Where runs of a plan go whose receiver has left meanwhile."""
+
+
 def weight(plan: Plan) -> int:
     """Packets to send."""
     return sum([len(run.packets) * len(viewers) for run, viewers in plan])
 
 
-def serve(run: Run, turns: Iterator[Viewer], budget: int) -> int:
+def serve(run: Run, turns: Iterator[Receiver], budget: int) -> int:
     """One run to each; whoever that fails for is ended, and those behind it get theirs.
 
     Args:
@@ -40,7 +52,7 @@ def serve(run: Run, turns: Iterator[Viewer], budget: int) -> int:
         What is left of the budget; 0 or less: there may be more to do.
     """
     cost = len(run.packets)
-    viewer: Viewer | None = None
+    viewer: Receiver | None = None
 
     def fault(error: BaseException) -> None:
         if viewer is not None:
@@ -56,7 +68,7 @@ def serve(run: Run, turns: Iterator[Viewer], budget: int) -> int:
             return budget
 
 
-async def serve_many(run: Run, viewers: list[Viewer], budget: int) -> int:
+async def serve_many(run: Run, viewers: Iterable[Receiver], budget: int) -> int:
     """As `serve`, with a checkpoint whenever the budget is used up; what is left of it."""
     turns = iter(viewers)
     while (budget := serve(run, turns, budget)) <= 0:

@@ -23,10 +23,9 @@ from livetrio.webrtc.catch_up import STEP
 from livetrio.webrtc.datagrams import blame
 from livetrio.webrtc.fitness import gained
 from livetrio.webrtc.lane import BURST, Lane
-from livetrio.webrtc.plan import PACKETS_PER_HOLD, Plan, serve, serve_many, weight
+from livetrio.webrtc.plan import PACKETS_PER_HOLD, Plan, nowhere, serve, serve_many, weight
 from livetrio.webrtc.rerun import rerun
 from livetrio.webrtc.rtp_mux import Origin, Picture, RtpMux
-from livetrio.webrtc.run import Run
 from livetrio.webrtc.sender_report import goodbye, sender_report
 from livetrio.webrtc.sending_source import Layout, SendingSource, TransportLog
 from livetrio.webrtc.viewer import Mode, Viewer
@@ -129,7 +128,7 @@ class PlayFeed:
             yield
         finally:
             del self.viewers[viewer]
-            viewer.send = _nowhere
+            viewer.send = nowhere
             viewer.leave_lane()
 
     def choose(self, viewer: Viewer, now: float) -> None:
@@ -219,7 +218,7 @@ class PlayFeed:
                     await self._send(plan)
                     continue
                 if self._seq >= ring.head:
-                    self.ending = self.ending or "the stream has ended"
+                    self._end("the stream has ended")
                 elif self._seq < ring.tail:  # the loop stood still for longer than the ring holds
                     self._seq, _ = ring.start()
                 await self._send(self._take())
@@ -228,7 +227,7 @@ class PlayFeed:
         """In the publisher's call: send what has come, or have the pump do it."""
         if not self._parked:
             return
-        if packets and not any([packet.track.kind in self._kinds for packet in packets]):
+        if packets and not any(packet.track.kind in self._kinds for packet in packets):
             self._seq += len(packets)  # all before them was taken, or it would not be parked
             return
         if len(self.viewers) < _RIDE_FROM and self._seq < self._edition.ring.head:
@@ -242,6 +241,10 @@ class PlayFeed:
                 self._left = plan
         self._parked = False
         self._wake.unpark_all()
+
+    def _end(self, reason: str) -> None:
+        """That was all, for this reason, or one that is known already."""
+        self.ending = self.ending or reason
 
     def _fail(self, error: BaseException) -> None:
         """A bug ends the feed, in its own task, and not the publisher."""
@@ -374,7 +377,7 @@ class PlayFeed:
                     await trio.lowlevel.checkpoint()
 
     def _say_goodbye(self) -> None:
-        self.ending = self.ending or "the stream was stopped"
+        self._end("the stream was stopped")
         sources = self._mux.sources(next(iter(self.lanes.values()), None))
         if sources and not self._mux.origin.lasting:
             ssrcs = [source.ssrc for source in sources]
@@ -390,7 +393,3 @@ class PlayFeed:
         viewer.wanted = None
         viewer.begin(lane, frame, now)
         self._newcomers.set()
-
-
-def _nowhere(run: Run) -> None:
-    """Where runs of a plan go whose viewer has left meanwhile."""

@@ -58,7 +58,8 @@ class Run:
     that."""
     size: int = field(init=False)
     """Bytes of all packets."""
-    _gcm: GcmPlan | None = field(init=False, default=None)
+    gcm: GcmPlan | None = field(init=False, default=None)
+    """As `gcm_plan` made it."""
 
     def __post_init__(self) -> None:
         """
@@ -83,9 +84,9 @@ class Run:
 
     def gcm_plan(self) -> GcmPlan:
         """How to encrypt it with AES-GCM; made once."""
-        if self._gcm is None:
-            self._gcm = self._plan() if len(self.packets) > 1 else self._plan_of_one()
-        return self._gcm
+        if self.gcm is None:
+            self.gcm = self._plan() if len(self.packets) > 1 else self._plan_of_one()
+        return self.gcm
 
     def _plan_of_one(self) -> GcmPlan:
         """The same for a single packet: where few share it, planning is a third of the price."""

@@ -137,7 +137,7 @@ class GcmSealer:
         self._bases: dict[int, int] = {}
 
     def seal(self, run: Run) -> tuple[memoryview, int, int]:
-        plan = run.gcm_plan()
+        plan = run.gcm or run.gcm_plan()
         encrypt_into, salt, bases = self._encrypt_into, self._salt, self._bases
         if plan.only is not None:  # sound, and small pictures: most of all
             iv, payload, header, out = plan.only
@@ -188,10 +188,8 @@ class GcmOpener:
     def open_rtp(self, data: bytes) -> bytes | None:
         if len(data) < 12 + GCM_TAG:
             return None
-        if data[0] == _USUAL:  # by hand: this runs for every packet received
-            cut = 16 + 4 * (data[14] << 8 | data[15])
-        else:
-            cut = header_size(data)
+        # By hand: this runs for every packet received.
+        cut = 16 + 4 * (data[14] << 8 | data[15]) if data[0] == _USUAL else header_size(data)
         if len(data) < cut + GCM_TAG:
             return None
         sequence, ssrc = _NUMBERS.unpack_from(data, 2)

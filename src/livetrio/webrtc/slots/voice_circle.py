@@ -14,6 +14,8 @@ from livetrio.webrtc.slots.voice_slot import VoiceSlot
 
 __all__ = ["VoiceCircle"]
 
+Hearers = tuple[list[VoiceMember], list[VoiceMember]]
+
 
 class VoiceCircle:
     """Of one feed. Plain calls; a change of seats costs as much as members are concerned."""
@@ -21,6 +23,7 @@ class VoiceCircle:
     __slots__ = (
         "_by_user",
         "_groups",
+        "_hearers",
         "_shifted",
         "_slots",
         "_users",
@@ -47,6 +50,8 @@ class VoiceCircle:
         """By the slots that its members hear; all of them under the slots' own numbers."""
         self._shifted: dict[int, dict[VoiceMember, None]] = {}
         """The same of those that have numbers of their own."""
+        self._hearers: dict[int, Hearers] = {}
+        """By slot, as they were last asked for; forgotten with every change."""
 
     def add(self, member: VoiceMember) -> None:
         """From the next packet on."""
@@ -81,6 +86,16 @@ class VoiceCircle:
                 self._assign(member)
         self._count()
 
+    def hearers(self, slot: int) -> Hearers:
+        """Who is sent this slot: under its own numbers, and under numbers of their own."""
+        found = self._hearers.get(slot)
+        if found is None:
+            found = self._hearers[slot] = (
+                [m for mask, group in self._groups.items() if mask >> slot & 1 for m in group],
+                [m for mask, group in self._shifted.items() if mask >> slot & 1 for m in group],
+            )
+        return found
+
     def turns(self, spoken: Sequence[Spoken]) -> Iterator[tuple[VoiceMember, Run]]:
         """Who gets what of these packets, one by one.
 
@@ -88,19 +103,10 @@ class VoiceCircle:
         takes a seat in between begins behind these packets.
         """
         shared: list[tuple[list[Run], list[VoiceMember]]] = []
-        known: dict[int, list[Run]] = {}
-        spoke = 0
-        for slot, _, _ in spoken:
-            spoke |= 1 << slot
         for mask, members in self._groups.items():
-            heard = mask & spoke
-            if not heard:
-                continue
-            runs = known.get(heard)
-            if runs is None:  # groups that hear the same of it share the runs, too
-                pairs = [(packet, index) for slot, packet, index in spoken if heard >> slot & 1]
-                runs = known[heard] = runs_of(pairs)
-            shared.append((runs, list(members)))
+            pairs = [(packet, index) for slot, packet, index in spoken if mask >> slot & 1]
+            if pairs:
+                shared.append((runs_of(pairs), list(members)))
         own = [(m, m.shifts) for members in self._shifted.values() for m in members]
         return _turns(spoken, shared, own)
 
@@ -124,6 +130,7 @@ class VoiceCircle:
         return mask | sum(1 << n for n in spare[:lacking])
 
     def _count(self) -> None:
+        self._hearers.clear()
         self.wanted = 0
         for mask in (*self._groups, *self._shifted):
             self.wanted |= mask

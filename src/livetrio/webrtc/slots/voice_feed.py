@@ -23,11 +23,12 @@ from livetrio.media.edition import Edition
 from livetrio.net.guard import guarded
 from livetrio.packet import Codec, Kind, Packet, StreamKey
 from livetrio.webrtc.datagrams import blame
+from livetrio.webrtc.plan import PACKETS_PER_HOLD, nowhere, serve
 from livetrio.webrtc.run import Run
 from livetrio.webrtc.sender_report import MediaClock
 from livetrio.webrtc.slots.shown import Shown
 from livetrio.webrtc.slots.voice_circle import VoiceCircle
-from livetrio.webrtc.slots.voice_member import VoiceMember
+from livetrio.webrtc.slots.voice_member import Spoken, VoiceMember, renumbered_runs
 from livetrio.webrtc.slots.voice_slot import Utterance, VoiceSlot
 from livetrio.webrtc.slots.voice_words import padded, voice_report
 
@@ -38,8 +39,6 @@ __all__ = ["VoiceFeed"]
 
 log = get_logger(__name__)
 
-_PACKETS_PER_HOLD: Final = 400
-"""Packets sent between two checkpoints: about 2 ms; a busy machine makes it 4."""
 _REPORTS_PER_HOLD: Final = 200
 _GATHER_FROM: Final = 32
 """Members from which on the packets of one frame's time are gathered."""
@@ -151,7 +150,7 @@ class VoiceFeed:
         try:
             yield member
         finally:
-            member.send = _nowhere
+            member.send = nowhere
             self._circle.remove(member)
             self._follow_all()
 
@@ -202,7 +201,7 @@ class VoiceFeed:
         guard = guarded(fault)
 
         def came(packets: Sequence[Packet]) -> None:
-            if any([packet.track.kind is Kind.AUDIO for packet in packets]):
+            if any(packet.track.kind is Kind.AUDIO for packet in packets):
                 with guard:
                     self._take(source, packets)
 
@@ -229,7 +228,8 @@ class VoiceFeed:
         if not utterances:
             return
         if not self._waiting and not self._sending and len(self.members) < _GATHER_FROM:
-            self._send_some(self._circle.turns(padded(utterances)), None)
+            for utterance in utterances:
+                self._say(utterance)
             return
         if not self._waiting:
             self._since = now
@@ -268,13 +268,25 @@ class VoiceFeed:
             turns = self._circle.turns(padded(utterances))
             self._sending = True
             try:
-                while not self._send_some(turns, _PACKETS_PER_HOLD):
+                while not self._send_some(turns, PACKETS_PER_HOLD):
                     await trio.lowlevel.checkpoint()
             finally:
                 self._sending = False
             await trio.lowlevel.checkpoint()
 
-    def _send_some(self, turns: Iterator[tuple[VoiceMember, Run]], budget: int | None) -> bool:
+    def _say(self, utterance: Utterance) -> None:
+        """One packet, to a few, at once."""
+        number = utterance.slot.number
+        packet, index = utterance.slot.build(utterance, 0)
+        shared, shifted = self._circle.hearers(number)
+        serve(Run([packet], [index]), iter(shared), PACKETS_PER_HOLD)
+        spoken = Spoken(number, packet, index)
+        for member in shifted:
+            for run in renumbered_runs([spoken], member.shifts):
+                serve(run, iter((member,)), PACKETS_PER_HOLD)
+        self.packets += len(shared) + len(shifted)
+
+    def _send_some(self, turns: Iterator[tuple[VoiceMember, Run]], budget: int) -> bool:
         """Send so many packets at most; whoever that fails for is ended, and those behind it get
         theirs. False: there is more, and others have a turn first."""
         member: VoiceMember | None = None
@@ -289,7 +301,7 @@ class VoiceFeed:
                 for member, run in turns:
                     sent += len(run.packets)
                     member.send(run)
-                    if budget is not None and sent >= budget:
+                    if sent >= budget:
                         self.packets += sent
                         return False
                 self.packets += sent
@@ -320,7 +332,3 @@ class VoiceFeed:
 def _own_clocks() -> Callable[[StreamKey], MediaClock]:
     clocks: dict[StreamKey, MediaClock] = {}
     return lambda key: clocks.setdefault(key, MediaClock())
-
-
-def _nowhere(run: Run) -> None:
-    """Where runs of a plan go whose member has left meanwhile."""

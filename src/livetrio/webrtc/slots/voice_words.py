@@ -18,9 +18,6 @@ _MAX_PADDING: Final = 255
 def padded(utterances: Sequence[Utterance]) -> list[Spoken]:
     """Number packets that go out together, all but the last of one size: the kernel can then cut
     them out of one buffer. One that lacks more than RTP can pad stays as it is."""
-    if len(utterances) == 1:
-        (only,) = utterances
-        return [Spoken(only.slot.number, *only.slot.build(only, 0))]
     size = max((len(utterance.payload) for utterance in utterances), default=0)
     spoken: list[Spoken] = []
     for number, utterance in enumerate(utterances, 1):
