@@ -128,7 +128,7 @@ async def _announcement(place: _Place, running: Running) -> str:
         "",
         f"  Open this page   {page}",
         f"  Talk together    {web}/room?room={_COHOST_ROOM}&kind=video&free=1",
-        "                   (in two tabs: each is another guest, and takes a seat at once)",
+        "                   (in two tabs: each is another guest; a name, Join in, and you meet)",
         f"  Console          http://127.0.0.1:{ports['api']}/console/",
         "",
         f"  Watch as RTMP      rtmp://{host}:{ports['rtmp']}/live/{_ROOM}",

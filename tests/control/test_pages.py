@@ -72,6 +72,13 @@ async def test_the_player_may_talk_to_the_port_of_messaging_and_is_told_it() -> 
         assert told["ports"] == {"im": {"port": 3102, "tls": False}}
 
 
+async def test_the_public_list_leaves_out_what_only_one_seat_may_play() -> None:
+    async with control() as parts, publishing(parts, "party"), publishing(parts, "party~1"):
+        response = await public_app(parts.context).test_client().get("/v1/public/streams")
+        told = await body_of(response)
+    assert ([stream["name"] for stream in told["items"]], told["total"]) == (["party"], 1)
+
+
 async def test_the_public_list_tells_no_addresses() -> None:
     async with control() as parts, publishing(parts, "<b>"):
         response = await public_app(parts.context).test_client().get("/v1/public/streams")

@@ -352,6 +352,12 @@ async def test_the_list_of_streams_is_livegos():
             assert (viewer["key"], len(viewer["id"])) == ("live/movie", 16)
 
 
+async def test_the_list_of_streams_leaves_out_what_only_one_seat_may_play():
+    async with flv_port() as port, port.published(PACKETS, StreamKey("live", "party~1")):
+        response = await get(port.port, "/streams")
+        assert response.body == b'{"publishers":null,"players":null}'
+
+
 async def test_flash_may_play_from_anywhere():
     async with flv_port() as port:
         for target in ("/crossdomain.xml", "/live/crossdomain.xml"):

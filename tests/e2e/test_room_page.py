@@ -56,6 +56,12 @@ def is_another(colour: list[int] | None, than: str) -> bool:
     return colour is not None and not is_near(colour, than)
 
 
+def example(server: Running) -> str:
+    """The address of the example's page, for the room of these tests."""
+    asked = {"server": place(server, "web", ""), "room": "live/party"}
+    return f"{EXAMPLE.as_uri()}?{urlencode(asked)}"
+
+
 async def sees(page: RoomPage, **seats: str) -> None:
     """Wait until the pictures of seats ("seat1") have these colours, and there are no others."""
     wanted = {name.removeprefix("seat"): colour for name, colour in seats.items()}
@@ -102,7 +108,8 @@ async def test_three_pages_make_a_room_in_which_everybody_hears_and_sees_the_oth
         await bob.press("join")
         await sees(carl, seat1=RED[0], seat2=GREEN[0], seat3=BLUE[0])
         said = await ann.browser.console()  # of all windows
-        assert [line for line in said if "404" not in line] == []  # a room and a session not there
+        # the room is looked for before it is open, and a session after it was ended
+        assert [line for line in said if "404" not in line] == []
 
 
 async def test_the_audience_applies_is_admitted_and_leaves_again() -> None:
@@ -125,6 +132,7 @@ async def test_the_audience_applies_is_admitted_and_leaves_again() -> None:
         await ann.until(ann.seats, lambda seats: "hand raised" in seats["2"]["said"])
         await bob.press("stand")
         await sees(ann, seat1=RED[0])
+        await ann.until(lambda: ann.text("#chat"), lambda text: "Bob has left seat 2" in text)
         await bob.press("exit")
         await bob.until(bob.has("#lobby:not([hidden])"), bool)
         # and the end of it for everybody
@@ -270,8 +278,8 @@ async def test_a_page_of_another_site_joins_with_a_hundred_lines() -> None:
     assert len(code.splitlines()) <= 100
     async with pages(VIDEO, RED, GREEN) as (server, (ann, bob)):
         await ann.enter("Ann")
-        asked = {"server": place(server, "web", ""), "room": "live/party"}
-        await bob.browser.open(f"{EXAMPLE.as_uri()}?{urlencode(asked)}")
+        await ann.browser.console()  # what was said before
+        await bob.browser.open(example(server))
         caption = "return document.querySelector('figcaption')?.textContent ?? ''"
         await bob.until(lambda: bob.browser.js(caption), "1 Ann ".__eq__)
         await bob.browser.js("document.getElementById('join').click()")
@@ -284,6 +292,48 @@ async def test_a_page_of_another_site_joins_with_a_hundred_lines() -> None:
         said = "document.getElementById('text').value = 'hello'; document.forms[0].requestSubmit()"
         await bob.browser.js(said)
         await ann.until(lambda: ann.text("#chat"), lambda text: "hello" in text)
+        assert await bob.browser.console() == []
+
+
+async def test_a_page_of_another_site_says_that_there_is_no_room_and_waits_for_it() -> None:
+    async with pages(VIDEO, RED, GREEN) as (server, (ann, bob)):
+        await bob.browser.open(example(server))
+        await bob.until(lambda: bob.text("#status"), lambda text: "no such room" in text)
+        await bob.browser.js("document.getElementById('join').click()")
+        assert [line for line in await bob.browser.console() if "404" not in line] == []
+        await ann.enter("Ann")
+        playing = "const v = document.querySelector('video'); return v?.videoWidth && v.currentTime"
+        await bob.until(lambda: bob.browser.js(playing), bool)
+        assert await bob.text("#status") == ""
+
+
+async def test_who_waits_for_a_room_is_in_it_when_it_opens_and_hardly_asks_until_then() -> None:
+    async with pages("/room?room=live/party", RED, GREEN) as (server, (ann, bob)):
+        # a page that never looks again by itself has to be told
+        await bob.browser.prepare(
+            "const later = window.setTimeout;"
+            "window.setTimeout = (run, wait, ...more) => wait < 1400 && later(run, wait, ...more);"
+        )
+        bob.url = place(server, "web", "/room?room=live/party")
+        ann.url = place(server, "web", VIDEO)
+        await bob.enter("Bob", seat=False)
+        await bob.until(bob.has("dialog[open] .push"), bool)
+        await bob.press("dialog .push")  # may open it, and does not
+        await bob.until(lambda: bob.text("#chat"), lambda text: "connecting" not in text.lower())
+        await ann.enter("Ann")
+        await sees(bob, seat1=RED[0])
+
+
+async def test_the_lobby_says_which_room_it_is_and_who_opens_it() -> None:
+    async with pages(VIDEO, RED, GREEN) as (server, (ann, bob)):
+        await bob.browser.open(bob.url)
+        await bob.until(lambda: bob.text("#place"), "Enter live/party".__eq__)
+        await ann.enter("Ann")
+        await ann.browser.open(ann.url)  # with a token from now on
+        await ann.until(lambda: ann.text("#about"), lambda text: "1 of 9 seats taken" in text)
+        ann.url = place(server, "web", "/room?room=live/other")
+        await ann.browser.open(ann.url)
+        await ann.until(lambda: ann.text("#about"), lambda text: "you are its owner" in text)
 
 
 async def test_an_invitation_has_the_rooms_address_as_text_and_as_code() -> None:
@@ -296,13 +346,26 @@ async def test_an_invitation_has_the_rooms_address_as_text_and_as_code() -> None
         await ann.until(lambda: ann.browser.js(loaded), bool)
 
 
-@pytest.mark.parametrize(("path", "lines"), [(VIDEO, 390), (VOICE, 390), (VIDEO, 1280)])
-async def test_the_page_is_as_wide_as_its_screen(path: str, lines: int) -> None:
-    async with pages(path, RED) as (_, (ann,)):
-        await ann.browser.cdp(
-            "Emulation.setDeviceMetricsOverride",
-            width=lines, height=844, deviceScaleFactor=1, mobile=lines < 600,
-        )  # fmt: skip
-        await ann.enter("Ann with a name that is as long as names of people may ever be")
-        wide = await ann.browser.js("return document.documentElement.scrollWidth")
-        assert wide == lines
+@pytest.mark.parametrize("path", [VIDEO, VOICE])
+async def test_the_page_is_as_wide_as_its_screen(path: str) -> None:
+    async with pages(path, RED, GREEN) as (_, (ann, bob)):
+        for page, name in ((ann, "Ann"), (bob, "Bob")):  # owner and guest have other buttons
+            await page.enter(f"{name} with a name that is as long as names of people may ever be")
+            for wide in (1280, 390, 360):
+                await page.screen(wide)
+                assert await page.overhang() == [], (name, wide)
+        await bob.press("stand")
+        await bob.until(bob.has("#controls [data-key=join]"), bool)
+        assert await bob.overhang() == []
+
+
+async def test_what_a_phone_has_no_room_for_is_in_the_menu() -> None:
+    async with pages(VIDEO, RED) as (_, (ann,)):
+        await ann.enter("Ann")
+        await ann.screen(360)
+        for choice, shown in (("settings", "dialog .devices"), ("share", "dialog .link")):
+            await ann.press("#controls summary")
+            await ann.press(choice)
+            await ann.until(ann.has(shown), bool)
+            await ann.press("dialog .push")
+            await ann.until(ann.has("body:not(:has(dialog))"), bool)

@@ -99,6 +99,13 @@ _TEXT = """
 const element = document.querySelector(arguments[0]);
 return element?.checkVisibility() ? element.innerText : "";
 """
+_OVERHANG = """
+const wide = document.documentElement.clientWidth;
+const over = [...document.querySelectorAll("#controls, #controls button, #controls summary")]
+  .filter((element) => element.checkVisibility() && element.getBoundingClientRect().right > wide)
+  .map((element) => element.dataset.key ?? element.id);
+return document.documentElement.scrollWidth > wide ? ["the page", ...over] : over;
+"""
 _AUDIBLE = -60
 """dB of a tone's bin: what is sent is above -30, what is not sent below -90."""
 
@@ -124,6 +131,18 @@ class RoomPage:
         await self.until(self.has("#controls [data-key=exit]"), bool, deadline=deadline)
         if seat:
             await self.until(self.has(".sitting.own"), bool, deadline=deadline)
+
+    async def screen(self, wide: int) -> None:
+        """Another screen for the open page, `wide` pixels of CSS; a phone's where it is narrow."""
+        await self.browser.cdp(
+            "Emulation.setDeviceMetricsOverride",
+            width=wide, height=844, deviceScaleFactor=1, mobile=wide < 600,
+        )  # fmt: skip
+        await self.until(lambda: self.browser.js("return innerWidth"), wide.__eq__)
+
+    async def overhang(self) -> list[str]:
+        """What cannot be seen without moving the page sideways: the page, controls by their key."""
+        return [str(name) for name in await self.browser.js(_OVERHANG)]
 
     async def press(self, selector: str) -> None:
         """Click what a visitor can click; a key of the controls ("microphone") is enough."""

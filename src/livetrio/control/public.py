@@ -59,10 +59,11 @@ def public_app(
     async def streams() -> Response:
         """GET /v1/public/streams"""
         # One published by a room's name is named by that room's secret key: not for everybody.
+        # A mix-minus ("party~1") is for who sits on that seat, and for nobody else to play.
         live = (
             stream
             for key, stream in context.registry.streams.items()
-            if stream.publication is not None and not is_key(key.name)
+            if stream.publication is not None and not is_key(key.name) and "~" not in key.name
         )
         chosen, about = paged(live)
         items = [public_view(stream) for stream in chosen]

@@ -147,8 +147,8 @@ class FlvPlayers:
         """livego's document: who publishes and who plays, null where nobody does."""
         people: dict[str, list[dict[str, str]]] = {"publisher": [], "player": []}
         for key, client in self._registry.clients():
-            if is_key(key.name):
-                continue  # published by a room's name: who reads this could publish that room
+            if is_key(key.name) or "~" in key.name:
+                continue  # who reads that name could publish the room; a mix-minus is one seat's
             people[client.role].append({"key": str(key), "id": client.id})
         answer = {
             "publishers": people["publisher"] or None,

@@ -60,7 +60,7 @@ export class RoomApi {
   }
 
   async #ask(method, url, body) {
-    const headers = { Authorization: `Bearer ${this.token}` };
+    const headers = this.token ? { Authorization: `Bearer ${this.token}` } : {};
     if (body) headers["Content-Type"] = "application/json";
     const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
     const told = await answer.json().catch(() => ({}));

@@ -11,19 +11,27 @@ export class Controls {
   constructor(root, acts) {
     this.root = root;
     this.acts = acts;
+    this.now = null;
+    this.narrow = matchMedia("(max-width: 640px)");
+    this.narrow.addEventListener("change", () => this.now && this.render(this.now));
   }
 
   /** Nothing is known of the room yet, or there is none: but there is a way out. */
   wait() {
+    this.now = null;
     refresh(this.root, "wait", () => [this.#exit()]);
   }
 
   /** {kind, free, mine (a seat or null), applied, rights, battling, blocked (the sound), external
    * (another program publishes from our seat)} */
   render(now) {
-    refresh(this.root, now, () => [
+    this.now = now;
+    // eight buttons are more than a phone is wide
+    const crowded = this.narrow.matches && now.mine?.state === "taken";
+    refresh(this.root, [now, crowded], () => [
       ...this.#buttons(now).map(button),
-      this.#more(now),
+      ...(crowded ? [] : this.#rare(now).map(button)),
+      this.#more(now, crowded ? this.#rare(now) : []),
       this.#exit(),
     ]);
   }
@@ -32,8 +40,16 @@ export class Controls {
     return button({ id: "exit", icon: "leave", text: t("room.exit"), danger: true, run: this.acts.exit });
   }
 
-  #more({ mine, rights, battling, external }) {
-    const items = [];
+  /** What one needs once in a while: where there is room for it beside the others. */
+  #rare({ mine }) {
+    const { acts } = this;
+    const settings = { id: "settings", icon: "settings", bare: true, text: t("room.settings"), run: acts.settings };
+    const share = { id: "share", icon: "share", text: t("room.share"), run: acts.share };
+    return mine?.state === "taken" ? [settings, share] : [share];
+  }
+
+  #more({ mine, rights, battling, external }, rare) {
+    const items = rare.map(({ id, text, run }) => ({ id, text, run }));
     const seated = mine?.state === "taken";
     if (seated) {
       const text = t(external ? "room.program-end" : "room.program");
@@ -60,15 +76,11 @@ export class Controls {
       if (!rights.owner) {
         buttons.push({ id: "hand", icon: "hand", bare: true, pressed: mine.hand, text: hand, run: acts.raise });
       }
-      buttons.push(
-        { id: "settings", icon: "settings", bare: true, text: t("room.settings"), run: acts.settings },
-        { id: "stand", icon: "seat", text: t("room.stand"), run: acts.leave },
-      );
+      buttons.push({ id: "stand", icon: "seat", text: t("room.stand"), run: acts.leave });
     } else if (!mine) {
       const text = applied ? t("room.withdraw") : t(free || rights.staff ? "room.take-any" : "room.apply");
       buttons.push({ id: "join", icon: "seat", text, primary: !applied, run: acts.join });
     }
-    buttons.push({ id: "share", icon: "share", text: t("room.share"), run: acts.share });
     return buttons;
   }
 

@@ -5,7 +5,7 @@ import { t } from "/assets/shared/i18n.js";
 const NAME = "livetrio.name";
 
 export class Lobby {
-  /** elements by name: root, form, name, room, roomField, preview, dark, check, watch, about,
+  /** elements by name: root, form, name, place, room, preview, dark, check, watch, about,
    * notice; devices, form: of the device check; enter({name, room, seat}) goes in. */
   constructor(elements, devices, deviceForm, enter) {
     this.at = elements;
@@ -66,8 +66,9 @@ export class Lobby {
     this.deviceForm.fill();
   }
 
-  /** What is known of the room. */
-  about(text) {
+  /** Which room it is, and what is known of it. */
+  about(place, text) {
+    this.at.place.textContent = t("room.lobby-of", { room: place });
     this.at.about.textContent = text;
     this.at.about.hidden = !text;
   }

@@ -37,8 +37,9 @@ const view = new RoomView($, devices, {
 });
 const lobby = new Lobby(
   {
-    root: $("lobby"), form: $("enter"), name: $("name"), room: $("where"), preview: $("preview"),
-    dark: $("dark"), check: $("check"), watch: $("watch"), about: $("about"), notice: $("lobby-notice"),
+    root: $("lobby"), form: $("enter"), name: $("name"), place: $("place"), room: $("where"),
+    preview: $("preview"), dark: $("dark"), check: $("check"), watch: $("watch"), about: $("about"),
+    notice: $("lobby-notice"),
   },
   devices, deviceForm, enter,
 );
@@ -117,26 +118,33 @@ async function enter({ name, room, seat }, again = false) {
       else {
         lobby.open({ fresh: false });
         lobby.notify(reason);
+        peek();
       }
     });
   view.visit = visit;
 }
 
-/** What the room is, for whoever has a token already. */
+/** Which room it is, and what is going on there, as far as one may know before one enters. */
 async function peek() {
-  const place = placeOf($("where").value);
+  const place = placeOf(query.get("room") ?? "");
+  if (!place || visit) return;
+  const { app, room } = place;
   const token = keptToken();
-  if (!place || !token || visit) return;
+  lobby.about(`${app}/${room}`, "");
   try {
-    const state = await new RoomApi(place.app, place.room, token).state();
+    const state = await new RoomApi(app, room, token).state();
+    if (visit) return; // entered meanwhile
     const taken = Object.values(state.seats ?? {}).filter((one) => one.state === "taken").length;
     devices.video = state.kind === "video";
-    lobby.about(t("room.about", {
+    lobby.about(`${app}/${room}`, t("room.about", {
       name: state.title || state.owner.name, kind: t(`room.${state.kind}`),
       taken, seats: Object.keys(state.seats ?? {}).length,
     }));
-  } catch {
-    // the lobby is complete without it
+  } catch (error) {
+    if (error.status !== 404) return; // the lobby is complete without it
+    const { roles } = describe(token);
+    const host = roles.includes("host") || roles.includes("admin");
+    lobby.about(`${app}/${room}`, t(host ? "room.about-new" : "room.about-closed"));
   }
 }
 

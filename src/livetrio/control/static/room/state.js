@@ -1,7 +1,7 @@
 // The room's state as this page knows it: asked for once, then followed by numbered events.
 
 const HELD = 500; // events kept while the state is being fetched; a gap means to fetch again
-const AGAIN = 2000; // milliseconds until the state is asked for again where that failed
+const AGAIN = { first: 2000, last: 30000 }; // milliseconds until it is asked for again where that failed
 
 /** A JSON merge patch (RFC 7396). */
 export function merge(state, patch) {
@@ -16,8 +16,8 @@ export function merge(state, patch) {
 }
 
 export class RoomState {
-  /** fetchState() gives the whole state; onchange(state, event) is told every change, with event
-   * null where the state was fetched; onfail(error) that it could not be. */
+  /** fetchState() gives the whole state; onchange(state, event, before) is told every change, with
+   * event null where the state was fetched; onfail(error) that it could not be. */
   constructor(fetchState, onchange, onfail = () => {}) {
     this.fetchState = fetchState;
     this.onchange = onchange;
@@ -25,6 +25,7 @@ export class RoomState {
     this.state = null;
     this.held = null; // events that came while the state was on its way
     this.again = false;
+    this.failures = 0;
     this.timer = 0;
     this.closed = false;
   }
@@ -46,10 +47,11 @@ export class RoomState {
     let fetched = null;
     try {
       fetched = await this.fetchState();
+      this.failures = 0;
     } catch (error) {
       if (this.closed) return;
       this.onfail(error);
-      this.timer = setTimeout(() => this.sync(), AGAIN);
+      this.timer = setTimeout(() => this.sync(), this.#wait());
     }
     const { held } = this;
     this.held = null;
@@ -72,7 +74,10 @@ export class RoomState {
       return;
     }
     const { state } = this;
-    if (!state) return;
+    if (!state) {
+      if (numbered) this.sync(); // it was not there yet, and now it is
+      return;
+    }
     if (event.life !== undefined && event.life !== state.life) {
       if (numbered) this.sync(); // opened anew; or an old word of the one before, and no harm done
     } else if (!numbered) {
@@ -83,12 +88,19 @@ export class RoomState {
     } else if (event.version > state.version) this.sync();
   }
 
+  /** Longer and longer: of a room that opens its channel tells too. Never for all at once. */
+  #wait() {
+    const wait = Math.min(AGAIN.first * 2 ** this.failures, AGAIN.last);
+    this.failures += 1;
+    return wait * (0.75 + Math.random() / 2);
+  }
+
   #take(state, event) {
     const { state: known } = this;
     // an answer that was overtaken by events
     if (!event && known && known.life === state.life && known.version > state.version) return;
     this.state = state;
-    this.onchange(state, event);
+    this.onchange(state, event, known);
   }
 }
 

@@ -27,7 +27,7 @@ export class Visit {
     this.onend = onend;
     this.api = new RoomApi(asked.app, asked.room, asked.token);
     this.model = new RoomState(
-      () => this.api.state(), (state, event) => this.#changed(state, event), (error) => this.#failed(error),
+      () => this.api.state(), (...change) => this.#changed(...change), (error) => this.#failed(error),
     );
     this.mine = null;
     this.silent = !asked.seat; // who only came to watch is not on air by a seat that he had before
@@ -183,7 +183,7 @@ export class Visit {
     });
   }
 
-  #changed(state, event) {
+  #changed(state, event, known) {
     if (this.closed) return;
     if (state.phase === "ended") {
       this.#end(t("room.ended"));
@@ -196,7 +196,7 @@ export class Visit {
     this.#receive();
     this.#followSeat();
     if (event) {
-      const said = announcement(event, state, this.me.user);
+      const said = announcement(event, state, known, this.me.user);
       if (said) this.chat.panel.notice(said);
     }
     if (this.mine?.state === "reserved" && before?.state !== "reserved") this.#invited();
@@ -270,7 +270,7 @@ export class Visit {
     const { ports } = this.asked.server;
     const wait = !ports.im ? LOOK.alone : this.mine ? LOOK.seated : LOOK.audience;
     this.timer = setTimeout(() => {
-      this.model.sync();
+      if (this.state) this.model.sync(); // until there is one, it asks by itself
       this.#lookAgain();
     }, wait);
   }
