@@ -188,6 +188,28 @@ async def test_the_end_of_a_room_ends_its_streams_and_its_channel() -> None:
         await on.opened()  # the name is free
 
 
+async def test_operators_see_rooms_and_ban_users_from_their_seats() -> None:
+    async with node(**OPEN) as running:
+        on = Site(running)
+        await on.opened()
+        ban = b'{"user": "carl", "room": "room:live/talk"}'
+        async with http_client(running.addresses["api"].port) as client:
+            await client.ask("/v1/rooms")
+            (room,) = json.loads((await client.response()).body)["items"]
+            assert (room["name"], room["owner"], room["seats"]["taken"]) == ("talk", "anna", 2)
+            await client.ask("/metrics")
+            metrics = (await client.response()).body.decode()
+            assert 'livetrio_rooms{kind="voice",phase="open"} 1.0' in metrics
+            assert "livetrio_mix_underruns_total 0.0" in metrics
+            head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(ban)}"
+            await client.send(f"POST /v1/im/bans HTTP/1.1\r\n{head}\r\n\r\n".encode() + ban)
+            assert (await client.response()).status < 300
+        refused = await on.ask("POST", f"{TALK}/seats/3/take", "carl")
+        assert refused.status == 403
+        assert b"banned" in refused.body
+        await on.do("POST", f"{TALK}/seats/3/take", "dora")
+
+
 async def test_a_server_that_is_cancelled_at_any_moment_leaves_nothing_of_its_rooms(
     tmp_path: Path,
 ) -> None:

@@ -109,7 +109,9 @@ async def serve(
         ):
             ready = False
             windows = hls_windows(config, node, listeners)
-            context = _control_context(config, node, listeners, recordings, windows, lambda: ready)
+            context = _control_context(
+                config, node, listeners, recordings, windows, rooms.rooms, lambda: ready
+            )
             services.start_soon(context.gauges.run, name="gauges")
             services.start_soon(recordings.run, name="recordings")
             archive = Archive(recordings, node.registry)
@@ -217,6 +219,7 @@ def _control_context(
     listeners: Mapping[str, Listener],
     recordings: Recordings,
     windows: HlsRenditions | None,
+    rooms: Rooms,
     ready: Callable[[], bool],
 ) -> ControlContext:
     return ControlContext(
@@ -224,9 +227,10 @@ def _control_context(
         registry=node.registry,
         keys=node.keys,
         relays=node.relays,
-        gauges=Gauges(node.registry),
+        gauges=Gauges(node.registry, rooms),
         recorded=recordings.counts,
         hls=windows,
+        rooms=rooms,
         config=config.control,
         access=config.access,
         apps=config.apps,

@@ -6,16 +6,20 @@ import itertools
 from dataclasses import replace
 
 import trio
-from kit.control import control, publishing, watching
+from kit.control import body_of, control, publishing, watching
 from kit.media import sample_packets
 from kit.peers import connected
+from kit.rooms import site
 from prometheus_client.parser import text_string_to_metric_families
 
-from livetrio.control.gauges import LAG_BUCKETS
+from livetrio.control.gauges import LAG_BUCKETS, Gauges
 from livetrio.control.operator import operator_app
 from livetrio.delivery.hls_options import HlsOptions
 from livetrio.delivery.hls_renditions import HlsRenditions
+from livetrio.media.client import Client
+from livetrio.media.mix.composer import MixStatistics
 from livetrio.media.renditions import Renditions
+from livetrio.net.scope import open_scope
 from livetrio.packet import StreamKey
 
 
@@ -41,6 +45,36 @@ async def test_streams_and_clients_are_counted_by_protocol() -> None:
     assert values["livetrio_media_packets_total", frozenset()] == 14
     assert values["livetrio_relays", frozenset({"pull", "running"})] == 1
     assert values["process_open_fds", frozenset()] > 3
+
+
+async def test_rooms_and_their_composed_streams_are_counted() -> None:
+    async with control() as parts, site() as on:
+        registry, gauges = parts.context.registry, Gauges(parts.context.registry, on.rooms)
+        parts = replace(parts, context=replace(parts.context, rooms=on.rooms, gauges=gauges))
+        await on.opened("bob")
+        await on.publish("talk/2", "bob")
+        async with open_scope("mix", "talk") as scope:
+            client = Client("publisher", "mix", scope)
+            async with registry.publish(StreamKey("live", "talk"), client, takeover=False):
+                client.statistics = lambda: MixStatistics(parts=2, restarts=1, underruns=7)
+                await scrape(parts)
+                scope.cancel("enough")
+        values = await scrape(parts)
+        listed = await body_of(await operator_app(parts.context).test_client().get("/v1/rooms"))
+    none: frozenset[str] = frozenset()
+    assert values["livetrio_rooms", frozenset({"video", "open"})] == 1
+    assert values["livetrio_room_seats", frozenset({"all"})] == 4
+    assert values["livetrio_room_seats", frozenset({"taken"})] == 2
+    assert values["livetrio_room_seats", frozenset({"present"})] == 1
+    assert values["livetrio_room_users", none] == 1
+    assert values["livetrio_room_composed", none] == 0
+    # Those of a stream that has ended stay: counters never fall.
+    assert values["livetrio_mix_underruns_total", none] == 7
+    assert values["livetrio_mix_restarts_total", none] == 1
+    (room,) = listed["items"]
+    assert (room["app"], room["name"], room["owner"], room["users"]) == ("live", "talk", "anna", 1)
+    assert room["seats"] == {"all": 4, "taken": 2, "present": 1}
+    assert (room["streams"], room["composed"], room["viewers"], room["pk"]) == (1, 0, 0, None)
 
 
 async def test_the_windows_of_hls_are_counted_by_variant() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 import jwt
 import pytest
 import trio
-from kit.control import body_of, control
+from kit.control import Parts, body_of, control
+from kit.logs import lines
 from kit.rooms import Ears
 from kit.rooms import rooms as opened_rooms
 from kit.rooms import site as media_site
 
+from livetrio.access.gate import Gate
 from livetrio.access.im_token import ImTokens
-from livetrio.config import Address, ImTokenConfig
+from livetrio.config import AccessConfig, Address, ImTokenConfig
 from livetrio.control.openapi import openapi_document
 from livetrio.control.public import public_app
 from livetrio.control.rooms import RoomsRest
+from livetrio.errors import RefusalCode, Refused
 
 SECRET = "a secret of thirty-two characters"
 ROOM = "/v1/rooms/live/talk"
@@ -28,6 +32,11 @@ ROOM = "/v1/rooms/live/talk"
 def token(user: str, *roles: str, name: object = None, **claims: Any) -> str:
     about = {"info": {"name": name}} if name is not None else {}
     return jwt.encode({"sub": user, "roles": list(roles), **about, **claims}, SECRET)
+
+
+def gate_of(parts: Parts) -> Gate:
+    """Everybody may play what is live."""
+    return Gate(parts.context.apps, AccessConfig(), parts.keys)
 
 
 class Site:
@@ -54,11 +63,11 @@ class Site:
 
 
 @asynccontextmanager
-async def site(*, anonymous: bool = False, **config: Any) -> AsyncIterator[Site]:
+async def site(**config: Any) -> AsyncIterator[Site]:
     ears = Ears()
     async with control() as parts, opened_rooms(ears, **config) as rooms:
         tokens = ImTokens(ImTokenConfig(secret=SECRET))
-        rest = RoomsRest(rooms, tokens, parts.context.apps, allow_anonymous=anonymous)
+        rest = RoomsRest(rooms, tokens, parts.context.apps, gate_of(parts))
         yield Site(public_app(parts.context, rest.operations()), rooms, ears, rest)
 
 
@@ -148,7 +157,6 @@ async def test_a_repeated_request_is_answered_as_the_first_time() -> None:
         ("POST", "/v1/rooms", "bob", {"room": "x", "seats": 99}, 400),
         ("POST", "/v1/rooms", "bob", b"[", 400),
         ("POST", "/v1/rooms", "bob", {}, 400),
-        ("GET", ROOM, "", None, 401),
         ("GET", "/v1/rooms/live/none", "bob", None, 404),
         ("POST", "/v1/rooms/live/none/seats/1/take", "bob", None, 404),
         ("POST", f"{ROOM}/seats/2/take", "", None, 401),
@@ -193,10 +201,25 @@ async def test_tokens_that_have_expired_or_are_of_another_key_are_refused() -> N
             assert (await on.ask("GET", ROOM, bad)).status_code == 401
 
 
-async def test_whoever_has_no_token_may_look_where_that_is_allowed_and_nothing_else() -> None:
-    async with talk(anonymous=True) as on:
+async def test_whoever_may_play_a_room_may_know_its_state_and_do_nothing() -> None:
+    async with talk() as on:
         assert (await on.ask("GET", ROOM)).status_code == 200
+        assert (await on.ask("GET", "/v1/rooms/live/none")).status_code == 404
         await on.post(f"{ROOM}/seats/2/take", "", 401)
+
+
+async def test_whoever_may_not_play_a_room_may_not_know_its_state() -> None:
+    class Closed(Gate):
+        async def may_play(self, app, name, query, peer):
+            raise Refused(RefusalCode.FORBIDDEN, "not you")
+
+    async with control() as parts, opened_rooms() as rooms:
+        gate = Closed(parts.context.apps, AccessConfig(), parts.keys)
+        rest = RoomsRest(rooms, ImTokens(ImTokenConfig(secret=SECRET)), parts.context.apps, gate)
+        on = Site(public_app(parts.context, rest.operations()), rooms, Ears(), rest)
+        await on.post("/v1/rooms", "anna", 201, room="talk")
+        assert (await on.ask("GET", ROOM)).status_code == 403
+        assert (await on.ask("GET", ROOM, "bob")).status_code == 200
 
 
 async def test_rooms_are_opened_by_hosts_only_unless_configured() -> None:
@@ -209,10 +232,12 @@ async def test_a_pk_is_agreed_scored_and_ended() -> None:
     async with talk() as on:
         await on.post("/v1/rooms", "zoe", 201, room="other")
         asked = await on.post(f"{ROOM}/pk", "anna", **{"with": "other", "seconds": 60})
-        assert asked["pk"]["phase"] == "asked"
+        assert [event["type"] for event in asked["events"]] == ["pk.asked"]
+        assert asked["events"][0]["version"] == asked["version"] == 2
         other = "/v1/rooms/live/other"
         begun = await on.post(f"{other}/pk", "zoe", **{"with": "live/talk", "seconds": 1})
-        assert (begun["pk"]["phase"], begun["pk"]["seconds"]) == ("running", 60)
+        (pk,) = [e["changes"]["pk"] for e in begun["events"] if e["type"] == "pk.began"]
+        assert (pk["phase"], pk["seconds"]) == ("running", 60)
         site = token("back end", "admin")
         for _ in range(2):
             await on.post(f"{ROOM}/pk/score", site, points=9, key="gift 1")
@@ -226,11 +251,34 @@ async def test_a_pk_is_agreed_scored_and_ended() -> None:
         assert "pk" not in await on.state()
 
 
+async def test_a_repeated_pk_request_is_answered_as_the_first_time() -> None:
+    async with talk() as on:
+        await on.post("/v1/rooms", "zoe", 201, room="other")
+        wish = {"with": "other", "seconds": 60, "key": "k"}
+        first = await on.post(f"{ROOM}/pk", "anna", **wish)
+        assert (await on.post(f"{ROOM}/pk", "anna", **wish))["events"] == first["events"]
+        for query, status in (
+            ("version=1", 409), ("version=x", 400), (f"key={'x' * 200}", 400),
+            ("version=2&key=e", 200), ("version=2&key=e", 200), ("", 409),
+        ):  # fmt: skip
+            answer = await on.ask("DELETE", f"{ROOM}/pk?{query}", "anna")
+            assert answer.status_code == status, query
+
+
+async def test_who_waits_for_a_room_does_not_fill_the_log(caplog) -> None:
+    with caplog.at_level(logging.DEBUG, "livetrio"):
+        async with site() as on:
+            await on.ask("GET", ROOM, "bob")
+            await on.ask("POST", f"{ROOM}/seats/1/take", "bob")
+    refused = [line for line in lines(caplog, at_least=0) if line.event == "request refused"]
+    assert [line.level for line in refused] == [logging.DEBUG, logging.INFO]
+
+
 async def test_the_end_of_a_room_answers_when_all_of_it_is_gone() -> None:
     async with talk() as on:
         answer = await on.ask("DELETE", ROOM, "anna")
         ended = (await body_of(answer))["ended"]
-        assert (ended["scopes"], ended["tasks"]) == (1, 1)
+        assert (ended["scopes"], ended["tasks"]) == (2, 3)  # its feed and its levels
         assert len(on.rooms) == 0
         assert on.ears.types()[-1] == "room.ended"
         assert (await on.ask("DELETE", ROOM, "anna")).status_code == 404
@@ -309,11 +357,11 @@ async def test_layouts_and_gains_that_cannot_be(
         assert await on.state() == before
 
 
-async def test_a_voice_room_has_no_layout_and_without_media_no_keys() -> None:
+async def test_a_voice_room_has_no_layout_and_who_has_no_seat_no_key() -> None:
     async with talk() as on:
         assert (await on.ask("PUT", f"{ROOM}/layout", "anna", {})).status_code == 400
         assert (await on.ask("POST", f"{ROOM}/seats/own/key", "bob")).status_code == 403
-        assert (await on.ask("POST", f"{ROOM}/seats/own/key", "anna")).status_code == 503
+        assert (await on.ask("POST", f"{ROOM}/seats/own/key", "anna")).status_code == 200
 
 
 async def test_a_seat_s_key_comes_with_all_that_obs_has_to_know() -> None:
@@ -322,6 +370,7 @@ async def test_a_seat_s_key_comes_with_all_that_obs_has_to_know() -> None:
             media.rooms,
             ImTokens(ImTokenConfig(secret=SECRET)),
             parts.context.apps,
+            gate_of(parts),
             rtmp=Address("0.0.0.0", 1935),
         )
         on = Site(public_app(parts.context, rest.operations()), media.rooms, Ears(), rest)
@@ -329,6 +378,8 @@ async def test_a_seat_s_key_comes_with_all_that_obs_has_to_know() -> None:
         told = await on.post(f"{ROOM}/seats/own/key", "anna")
         secret = told["bearer"]
         assert told == {
+            "version": 1,
+            "events": [],
             "seat": 1,
             "server": "rtmp://localhost:1935/live",
             "key": f"talk/1?key={secret}",

@@ -31,7 +31,7 @@ from livetrio.webrtc.rooms.live_room import LiveRoom
 from livetrio.webrtc.rooms.media import RoomMedia
 from livetrio.webrtc.rooms.pace import Pace
 from livetrio.webrtc.rooms.room import Room
-from livetrio.webrtc.rooms.room_service import Rooms, open_rooms
+from livetrio.webrtc.rooms.room_service import MayEnter, Rooms, open_rooms
 from livetrio.webrtc.rooms.seat import SeatState
 from livetrio.webrtc.rooms.state import RoomOptions, RoomTimes
 from livetrio.webrtc.rooms.studio import Studio
@@ -42,8 +42,11 @@ __all__ = [
     "Ears",
     "Followed",
     "Site",
+    "battle",
     "command",
     "consistent",
+    "end_battle",
+    "freely",
     "rooms",
     "settled",
     "site",
@@ -64,6 +67,21 @@ def command(action: Action | str, by: Caller | str, **fields: Any) -> Command:
     """An action by somebody."""
     caller = user(by) if isinstance(by, str) else by
     return Command(action=Action(action), by=caller, **fields)
+
+
+def battle(
+    rooms: Rooms, room: StreamKey, by: Caller, other: StreamKey, seconds: int, **fields: Any
+) -> Sequence[Event]:
+    """A room asks another for a PK, or agrees to one."""
+    asked = command(Action.BATTLE, by, other=other, seconds=seconds, **fields)
+    return rooms.command(room, asked)
+
+
+def end_battle(
+    rooms: Rooms, room: StreamKey, by: Caller, asker: StreamKey | None = None, **fields: Any
+) -> Sequence[Event]:
+    """A room ends its PK, takes its ask back, or declines that of another."""
+    return rooms.command(room, command(Action.END_BATTLE, by, other=asker, **fields))
 
 
 class Followed:
@@ -189,10 +207,9 @@ class Ears:
 
 @asynccontextmanager
 async def rooms(ears: Ears | None = None, **config: Any) -> AsyncIterator[Rooms]:
-    """Rooms that everybody may create, unless something else is said."""
-    settings = RoomsConfig(**{"create": "anyone", **config})
-    async with open_rooms(settings, (ears or Ears()).publish) as opened:
-        yield opened
+    """Those of a site, which everybody may create, unless something else is said."""
+    async with site(ears, **config) as on:
+        yield on.rooms
 
 
 @dataclass
@@ -263,6 +280,14 @@ async def settled() -> None:
     await wait_all_tasks_blocked(0.01)
 
 
+async def quietly(room: StreamKey) -> None:
+    """Who followed it may still read what it said."""
+
+
+def freely(room: StreamKey, user: str) -> None:
+    """Nobody is banned."""
+
+
 async def whose(token: str) -> Claims:
     """Tokens are "x.user.y" here."""
     _, name, _ = token.split(".")
@@ -271,7 +296,11 @@ async def whose(token: str) -> Claims:
 
 @asynccontextmanager
 async def site(
-    ears: Ears | None = None, *, lasting: bool = False, **config: Any
+    ears: Ears | None = None,
+    *,
+    lasting: bool = False,
+    may_enter: MayEnter = freely,
+    **config: Any,
 ) -> AsyncIterator[Site]:
     """Rooms with media, which everybody may create."""
     settings = RoomsConfig(**{"create": "anyone", **config})
@@ -288,7 +317,7 @@ async def site(
             compose=compose, lasting=lambda app: lasting and app == "live",
         )  # fmt: skip
         nursery.start_soon(studio.run)
-        async with open_rooms(settings, told, studio) as rooms:
+        async with open_rooms(settings, told, studio, close=quietly, may_enter=may_enter) as rooms:
             made.append(Site(rooms, registry, seats, studio, nursery))
             yield made[0]
         nursery.cancel_scope.cancel()

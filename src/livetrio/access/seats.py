@@ -19,7 +19,9 @@ from livetrio.access.im_token import Claims
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
 
-__all__ = ["Place", "SeatBook", "SeatEntry", "Sits", "Verify", "room_of"]
+__all__ = [
+    "Place", "SeatBook", "SeatEntry", "Sits", "Verify", "minus_stream", "room_of", "seat_stream",
+]  # fmt: skip
 
 Verify = Callable[[str], Awaitable[Claims]]
 """What a token says (`ImTokens.verify`)."""
@@ -28,6 +30,16 @@ Sits = Callable[[int], str]
 
 _NAME: Final = re.compile(r"([^/~]+)(?:([/~])([1-9][0-9]{0,3}))?")
 _KEY_BYTES: Final = 18
+
+
+def seat_stream(room: StreamKey, seat: int) -> StreamKey:
+    """What is published from a seat."""
+    return StreamKey(room.app, f"{room.name}/{seat}")
+
+
+def minus_stream(room: StreamKey, seat: int) -> StreamKey:
+    """What is heard on a seat: the composed stream without it."""
+    return StreamKey(room.app, f"{room.name}~{seat}")
 
 
 def room_of(stream: StreamKey) -> StreamKey | None:

@@ -15,7 +15,7 @@ from livetrio.control.rooms import RoomsRest
 from livetrio.control.table import Operation
 from livetrio.im.hub import Hub
 from livetrio.im.options import room_of_stream
-from livetrio.im.words import Lane
+from livetrio.im.words import Lane, Sender
 from livetrio.media.mix.composer import compose
 from livetrio.net.listen import Listener
 from livetrio.packet import StreamKey
@@ -59,6 +59,10 @@ async def opened_rooms(
     async def close(room: StreamKey) -> None:
         await _close_channel(hub, room_of_stream(*room))
 
+    def may_enter(room: StreamKey, user: str) -> None:
+        now = trio.current_time()
+        hub.moderation.check_ban(room_of_stream(*room), Sender(user), now)
+
     recorded = {name for name, app in config.apps.items() if app.record or app.static_push}
     players = Players()
     studio = Studio(
@@ -71,7 +75,7 @@ async def opened_rooms(
         lasting=recorded.__contains__,
     )
     async with (
-        open_rooms(config.rooms, tell, studio, close) as rooms,
+        open_rooms(config.rooms, tell, studio, close=close, may_enter=may_enter) as rooms,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(studio.run, name="studio")
@@ -79,7 +83,7 @@ async def opened_rooms(
             rooms,
             node.tokens,
             config.apps,
-            allow_anonymous=config.im.allow_anonymous,
+            node.gate,
             rtmp=listeners["rtmp"].address if "rtmp" in listeners else None,
         )
         yield RoomsPart(rooms, studio, players, rest.operations())

@@ -19,6 +19,7 @@ from livetrio.delivery.hls_sessions import HlsSessions
 from livetrio.delivery.snapshot import Snapshots
 from livetrio.delivery.timeshift import Timeshift
 from livetrio.delivery.vod import VodPlayers
+from livetrio.delivery.vod_live import LiveFirst
 from livetrio.ingest.flv_push import FlvPublishers
 from livetrio.ingest.rtmp import RtmpService, reading_pacer
 from livetrio.media.vod.library import Library
@@ -112,16 +113,18 @@ def _routes(
         flv=flv_gate,
         hls=hls_gate if windows else None,
     )
-    routes = [
-        *stored.routes(),
+    live = [
         *players.routes(),
         *publishers.routes(),
         *Snapshots(registry, node.gate).routes(),
     ]
     if windows is not None:
-        routes += Timeshift(archive, hls_gate, sessions).routes()
-        routes += HlsPlayers(registry, hls_gate, windows, sessions).routes()
-    return [*routes, players.fallback()]
+        live += Timeshift(archive, hls_gate, sessions).routes()
+        live += HlsPlayers(registry, hls_gate, windows, sessions).routes()
+    both = LiveFirst(
+        {app for app in library.apps if node.gate.is_live(app)}, registry, windows, live
+    )
+    return [*both.routes(stored.routes()), *live, players.fallback()]
 
 
 def hls_options(config: HlsConfig) -> HlsOptions:

@@ -15,6 +15,7 @@ from livetrio.ingest.relay import Relays
 from livetrio.media.registry import Registry
 from livetrio.net.scope import Scope
 from livetrio.store.keys import RoomKeys
+from livetrio.webrtc.rooms.room_service import Rooms
 
 __all__ = ["Bound", "ControlContext"]
 
@@ -42,6 +43,8 @@ class ControlContext:
     """What became of recordings, for the metrics."""
     hls: HlsRenditions | None = None
     """The windows of HLS, likewise; None where it is off."""
+    rooms: Rooms | None = None
+    """Co-host and voice rooms, for lists and metrics."""
     config: ControlConfig = field(default_factory=ControlConfig)
     access: AccessConfig = field(default_factory=AccessConfig)
     apps: Mapping[str, AppConfig] = field(default_factory=dict)

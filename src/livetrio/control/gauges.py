@@ -6,16 +6,20 @@ which every frame of every stream would pay for so that somebody may look now an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from typing import NoReturn
 
 import trio
 
+from livetrio.control.tally import Tally
 from livetrio.media.client import Role
+from livetrio.media.mix.composer import MixStatistics
 from livetrio.media.registry import Registry
 from livetrio.media.stream import Stream
 from livetrio.packet import US_PER_MS, Kind, StreamKey
+from livetrio.webrtc.rooms.room_service import Rooms
 
 __all__ = ["LAG_BUCKETS", "Gauges", "Lag"]
 
@@ -63,8 +67,13 @@ class _Arrival:
 class Gauges:
     """Run by one task (`run`); read by plain calls."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, rooms: Rooms | None = None) -> None:
         self._registry = registry
+        self._rooms = rooms
+        self.mixes = Tally()
+        """By field of `MixStatistics`; of all composed streams."""
+        self.voices = Tally()
+        """Sound of rooms that was not sent over WebRTC, by why (`RoomFeed.losses`)."""
         self._seen: dict[_Counter, int] = {}
         self._rates: dict[_Counter, float] = {}
         self._window_began = 0.0
@@ -84,6 +93,21 @@ class Gauges:
             now = trio.current_time()
             self._count(now - self._window_began)
             self._window_began = now
+            self.tally()
+
+    def tally(self) -> None:
+        """Look at what rooms and composed streams have counted. Done regularly, since their
+        counters end with them, and again by who wants to know it."""
+        self.mixes.look(
+            {
+                client.id: _mix_counts(statistics)
+                for _, client in self._registry.clients()
+                if isinstance(statistics := client.statistics(), MixStatistics)
+            }
+        )
+        rooms = self._rooms
+        carried = [rooms.media(live.key) for live in rooms] if rooms is not None else []
+        self.voices.look({media: media.feed.losses for media in carried if media is not None})
 
     def track_rate(self, stream: Stream, kind: Kind, track_id: int = 0) -> float:
         """Bits per second of one track over the last full window; 0 before there was one."""
@@ -136,3 +160,9 @@ class Gauges:
                 for name, total in counters.items()
             }
         self._seen = counters
+
+
+def _mix_counts(statistics: MixStatistics) -> Mapping[str, int]:
+    """All but how many are in the scene, which is no counter."""
+    names = [field.name for field in fields(statistics) if field.name != "parts"]
+    return {name: getattr(statistics, name) for name in names}

@@ -27,6 +27,7 @@ from livetrio import __version__
 from livetrio.control.context import ControlContext
 from livetrio.control.gauges import LAG_BUCKETS
 from livetrio.control.table import Answer, Operation
+from livetrio.control.view import room_view
 from livetrio.delivery.hls_request import Variant
 
 __all__ = ["MetricsApi"]
@@ -46,6 +47,30 @@ _RECORDER_COUNTERS = {
     "jumps": ("livetrio_record_jumps", "Times a disk was so slow that media were lost."),
 }
 """Field of `RecorderCounts`: name and help."""
+_SEATS = ("all", "taken", "present")
+
+
+_OF_ROOMS = {
+    "users": "Users who are in a room by media.",
+    "viewers": "WebRTC sessions that receive a whole room.",
+    "composed": "Streams being composed, each by a process.",
+}
+"""Field of `room_view`: help."""
+_MIX_COUNTERS = {
+    "restarts": (
+        "livetrio_mix_restarts",
+        "Processes that compose a stream and had to be replaced.",
+    ),
+    "dropped": ("livetrio_mix_dropped_packets", "Packets such a process was too slow to take."),
+    "faults": ("livetrio_mix_faults", "Packets that could not be decoded for composing."),
+    "late": ("livetrio_mix_late_blocks", "Blocks of 20 ms mixed late."),
+    "left_out": ("livetrio_mix_left_out_milliseconds", "Sound that was not mixed, for lateness."),
+    "overflows": ("livetrio_mix_overflows", "Times that pictures came too fast to be decoded."),
+    "underruns": ("livetrio_mix_underruns", "Times that the sound of a seat ran dry."),
+    "cuts": ("livetrio_mix_cuts", "Times that a seat's sound was cut, being too much."),
+    "adjustments": ("livetrio_mix_adjustments", "Blocks stretched or squeezed to our clock."),
+}
+"""Field of `MixStatistics`: name and help."""
 
 
 class MetricsApi:
@@ -82,6 +107,7 @@ class _Reader(Collector):
         yield from self._clients()
         yield from self._work()
         yield from self._hls()
+        yield from self._rooms()
 
     def _streams(self) -> Iterator[Metric]:
         registry = self._context.registry
@@ -158,6 +184,28 @@ class _Reader(Collector):
         )
         held = [((), windows.size)]
         yield _gauge("livetrio_hls_window_bytes", "Bytes of segments held in memory.", (), held)
+
+    def _rooms(self) -> Iterator[Metric]:
+        """What composes streams is no part of it: each is a process of its own."""
+        rooms, gauges = self._context.rooms, self._context.gauges
+        if rooms is None:
+            return
+        views = [room_view(live, rooms.media(live.key)) for live in rooms]
+        kinds = Counter((view["kind"], view["phase"]) for view in views)
+        yield _gauge("livetrio_rooms", "Rooms now.", ("kind", "phase"), sorted(kinds.items()))
+        seats = [((state,), sum(view["seats"][state] for view in views)) for state in _SEATS]
+        yield _gauge("livetrio_room_seats", "Their seats.", ("state",), seats)
+        for name, help_ in _OF_ROOMS.items():
+            total = sum(view[name] for view in views)
+            yield _gauge(f"livetrio_room_{name}", help_, (), [((), total)])
+        gauges.tally()
+        unsent: _Values = [((why,), count) for why, count in sorted(gauges.voices.totals.items())]
+        yield _counter(
+            "livetrio_room_unsent_packets", "Packets of sound not sent to rooms.", ("why",), unsent
+        )
+        mixes = gauges.mixes.totals
+        for name, (metric, help_) in _MIX_COUNTERS.items():
+            yield _counter(metric, help_, (), [((), mixes[name])])
 
 
 _Values = Iterable[tuple[tuple[str, ...], float]]

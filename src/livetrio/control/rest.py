@@ -1,4 +1,4 @@
-"""/v1: streams, clients, relays and the nursery tree, for programs and for the console."""
+"""/v1: streams, clients, rooms, relays and the nursery tree, for programs and for the console."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from livetrio.control.answers import BadRequest, json_answer
 from livetrio.control.context import ControlContext
 from livetrio.control.fields import PAGING, body_fields, paged
 from livetrio.control.table import Answer, Handler, Operation, Parameter
-from livetrio.control.view import client_view, relay_view, stream_view, tree_view
+from livetrio.control.view import client_view, relay_view, room_view, stream_view, tree_view
 from livetrio.errors import RefusalCode, Refused
 from livetrio.ingest.relay_attempt import Direction
 from livetrio.net.scope import Ended, tree
@@ -113,6 +113,7 @@ class Rest:
                 client,
                 _ENDED,
             ),
+            _operation(get, "/v1/rooms", "All co-host and voice rooms", self.rooms, PAGING, _LIST),
             _operation(get, "/v1/relays", "All relays", self.relays, PAGING, _LIST),
             _operation("POST", "/v1/relays", "Start a relay", self.start_relay, (), _OBJECT, 201),
             _operation(delete, "/v1/relays/{id}", "Stop a relay", self.stop_relay, relay, _ENDED),
@@ -174,6 +175,13 @@ class Rest:
         with trio.move_on_after(_ENDING):
             return _ended_answer(await self._context.registry.end_client(id, _REASON), "client")
         raise _unfinished()
+
+    async def rooms(self) -> Response:
+        """GET /v1/rooms"""
+        rooms = self._context.rooms
+        chosen, about = paged(rooms if rooms is not None else ())
+        views = [room_view(live, rooms.media(live.key)) for live in chosen if rooms is not None]
+        return json_answer({**about, "items": views})
 
     async def relays(self) -> Response:
         """GET /v1/relays"""

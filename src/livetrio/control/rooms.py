@@ -7,7 +7,7 @@ it, since browsers add nothing of their own to it. Who may do what is the room's
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Final
 from urllib.parse import quote
@@ -16,7 +16,9 @@ import trio
 from quart import request
 from quart_trio.wrappers import TrioResponse as Response
 
+from livetrio.access.gate import Gate
 from livetrio.access.im_token import ImTokens
+from livetrio.access.seats import minus_stream, seat_stream
 from livetrio.config import Address, AppConfig
 from livetrio.control.answers import BadRequest, json_answer
 from livetrio.control.body import Body, read_body
@@ -27,7 +29,6 @@ from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.actions import Action, Caller, Command
 from livetrio.webrtc.rooms.arrangement import Arrangement, check_gain
-from livetrio.webrtc.rooms.events import Event
 from livetrio.webrtc.rooms.room_service import Rooms, check_room_name
 from livetrio.webrtc.rooms.seat import Medium
 from livetrio.webrtc.rooms.state import RoomKind
@@ -55,8 +56,8 @@ class RoomsRest:
         rooms: Rooms,
         tokens: ImTokens,
         apps: Mapping[str, AppConfig],
+        gate: Gate,
         *,
-        allow_anonymous: bool = False,
         rtmp: Address | None = None,
     ) -> None:
         """
@@ -64,13 +65,13 @@ class RoomsRest:
             rooms: of this node.
             tokens: of IM: the same user has the same name in both.
             apps: the applications in which there may be rooms.
-            allow_anonymous: may those without a token look at a room's state?
+            gate: who may play a room may know its state.
             rtmp: where OBS publishes; None: nowhere.
         """
         self._rooms = rooms
         self._tokens = tokens
         self._apps = apps
-        self._anonymous = allow_anonymous
+        self._gate = gate
         self._rtmp = rtmp
 
     def operations(self) -> list[Operation]:
@@ -99,10 +100,10 @@ class RoomsRest:
     @answered
     async def show(self, app: str, room: str) -> Response:
         """GET /v1/rooms/{app}/{room}"""
-        caller = await self._caller()
-        if not caller.user and not self._anonymous:
-            raise _nobody()
-        return _state(self._rooms.find(StreamKey(app, room)).snapshot(), 200)
+        caller, live = await self._caller(), self._rooms.find(StreamKey(app, room))
+        if not caller.user:
+            await self._gate.may_play(app, room, {}, request.remote_addr or "")
+        return _state(live.snapshot(), 200)
 
     @answered
     async def end(self, app: str, room: str) -> Response:
@@ -147,10 +148,15 @@ class RoomsRest:
     @answered
     async def seat_key(self, app: str, room: str) -> Response:
         """POST /v1/rooms/{app}/{room}/seats/own/key"""
-        key = StreamKey(app, room)
-        seat, secret = self._rooms.seat_key(key, await self._caller())
-        name, minus = f"{room}/{seat}", f"{room}~{seat}"
+        caller, body, key = await self._caller(), await _body(), StreamKey(app, room)
+        command = Command(
+            action=Action.KEY, by=caller, version=_version(body), key=body.text("key", "")
+        )
+        seat, secret = self._rooms.seat_key(key, command)
+        name, minus = seat_stream(key, seat).name, minus_stream(key, seat).name
         words: dict[str, object] = {
+            "version": self._rooms.find(key).room.state.version,
+            "events": [],
             "seat": seat,
             "key": f"{quote(name)}?key={secret}",
             "mix_minus": f"/{quote(app)}/{quote(minus)}?key={secret}",
@@ -231,17 +237,32 @@ class RoomsRest:
     async def battle(self, app: str, room: str) -> Response:
         """POST /v1/rooms/{app}/{room}/pk"""
         caller, body = await self._caller(), await read_body()
-        key, other = StreamKey(app, room), self._other(app, body.text("with"))
-        self._rooms.battle(key, caller, other, body.integer("seconds"))
-        return self._pk(key)
+        command = Command(
+            action=Action.BATTLE,
+            by=caller,
+            other=self._other(app, body.text("with")),
+            seconds=body.integer("seconds"),
+            version=_version(body),
+            key=body.text("key", ""),
+        )
+        return self._do(StreamKey(app, room), command)
 
     @answered
     async def end_battle(self, app: str, room: str) -> Response:
         """DELETE /v1/rooms/{app}/{room}/pk"""
-        caller, key = await self._caller(), StreamKey(app, room)
-        declined = request.args.get("with", "")
-        self._rooms.end_battle(key, caller, self._other(app, declined) if declined else None)
-        return self._pk(key)
+        caller, declined = await self._caller(), request.args.get("with", "")
+        # What a DELETE has in its body means nothing (RFC 9110 9.3.5).
+        seen = request.args.get("version", "")
+        if seen and not (seen.isascii() and seen.isdecimal() and len(seen) < 16):
+            raise BadRequest("version is not a whole number")
+        command = Command(
+            action=Action.END_BATTLE,
+            by=caller,
+            other=self._other(app, declined) if declined else None,
+            version=int(seen) if seen else None,
+            key=request.args.get("key", ""),
+        )
+        return self._do(StreamKey(app, room), command)
 
     @answered
     async def score(self, app: str, room: str) -> Response:
@@ -250,7 +271,8 @@ class RoomsRest:
         points = -body.integer("less", 0) if "less" in body else body.integer("points")
         key = StreamKey(app, room)
         battle = self._rooms.score(key, caller, points, body.text("key"))
-        return json_answer({"scores": battle.tally()})
+        version = self._rooms.find(key).room.state.version
+        return json_answer({"version": version, "scores": battle.tally()})
 
     @answered
     async def options(self, **_: str) -> Response:
@@ -274,11 +296,7 @@ class RoomsRest:
     def _do(self, key: StreamKey, command: Command) -> Response:
         events = self._rooms.command(key, command)
         version = self._rooms.find(key).room.state.version
-        return json_answer({"version": version, "events": _views(events)})
-
-    def _pk(self, key: StreamKey) -> Response:
-        state = self._rooms.find(key).room.state
-        return json_answer({"version": state.version, "pk": state.pk})
+        return json_answer({"version": version, "events": [event.view() for event in events]})
 
     async def _caller(self) -> Caller:
         """Who asks, by his token.
@@ -307,18 +325,6 @@ class RoomsRest:
 
 def _state(snapshot: bytes, status: int) -> Response:
     return Response(snapshot, status, content_type="application/json")
-
-
-def _views(events: Sequence[Event]) -> list[dict[str, object]]:
-    return [event.view() for event in events]
-
-
-def _nobody() -> Refused:
-    return Refused(
-        RefusalCode.UNAUTHORIZED,
-        "a token is needed",
-        hint="im.token verifies tokens; im.allow_anonymous: true lets everybody look at rooms",
-    )
 
 
 async def _body() -> Body:

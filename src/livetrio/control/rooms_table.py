@@ -16,7 +16,7 @@ __all__ = ["rooms_operations"]
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 1}
 _OBJECT: Final = {"type": "object"}
-_ONCE: Final = {
+_ONCE: Final[Mapping[str, Mapping[str, Any]]] = {
     "version": {
         "type": "integer",
         "description": "of the room as the caller knows it: refused if what is changed has"
@@ -69,6 +69,7 @@ _GAIN: Final = {
     "required": ["gain"],
     "properties": {"gain": {"type": "number", "minimum": 0, "maximum": 4}, **_ONCE},
 }
+_KEY: Final = {"type": "object", "properties": _ONCE}
 _WISH: Final = {"type": "object", "properties": {"seat": _COUNT, **_ONCE}}
 _USER: Final = {
     "type": "object",
@@ -84,6 +85,7 @@ _BATTLE: Final = {
     "properties": {
         "with": {"type": "string", "description": "app/room, or a room of the same app"},
         "seconds": {"type": "integer", "minimum": 1, "maximum": 3600},
+        **_ONCE,
     },
 }
 _SCORE: Final = {
@@ -112,7 +114,10 @@ def rooms_operations(rest: RoomsRest) -> list[Operation]:
     room = (app, Parameter("room", "room", "path", required=True))
     action = Parameter("action", "what to do", "path", required=True)
     seat = (*room, Parameter("seat", "number; any, own", "path", required=True), action)
-    declined = Parameter("with", "not to agree to the PK that this room asks for", schema=_TEXT)
+    ending = (
+        Parameter("with", "not to agree to the PK that this room asks for", schema=_TEXT),
+        *(Parameter(name, "as in the bodies of others", schema=_ONCE[name]) for name in _ONCE),
+    )
     top = "/v1/rooms"
     one = f"{top}/{{app}}/{{room}}"
     groups = (
@@ -129,14 +134,19 @@ def rooms_operations(rest: RoomsRest) -> list[Operation]:
             "take, leave, move, kick, lock, unlock, mute, unmute, raise, lower",
             rest.seat, seat, _SEAT,
         ),
-        _operation("POST", f"{one}/seats/own/key", "A stream key for OBS", rest.seat_key, room),
+        _operation(
+            "POST", f"{one}/seats/own/key", "A stream key for OBS", rest.seat_key, room, _KEY
+        ),
         _operation(
             "PUT", f"{one}/seats/{{seat}}/gain", "How loud a seat is in the composed stream",
             rest.gain, seat[:-1], _GAIN,
         ),
         _operation("PUT", f"{one}/layout", "Of the composed picture", rest.arrange, room, _LAYOUT),
         _operation("POST", f"{one}/pk", "Ask for a PK, or agree", rest.battle, room, _BATTLE),
-        _operation("DELETE", f"{one}/pk", "End it", rest.end_battle, (*room, declined)),
+        _operation(
+            "DELETE", f"{one}/pk", "End it, or what was asked for", rest.end_battle,
+            (*room, *ending),
+        ),
         _operation("POST", f"{one}/pk/score", "Points for a side", rest.score, room, _SCORE),
     ]  # fmt: skip
     for name, summary, first, body, rest_of_it in groups:

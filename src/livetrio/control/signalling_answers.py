@@ -96,7 +96,10 @@ async def body_text() -> str:
 
 def _refused(refusal: Refused) -> Response:
     peer, path = request.remote_addr or "", request.path
-    log.info("request refused", reason=refusal.reason, hint=refusal.hint, peer=peer, path=path)
+    # Who waits for something asks for it again and again, and is let wait.
+    missing = refusal.code is RefusalCode.NOT_FOUND and request.method == "GET"
+    tell = log.debug if missing else log.info
+    tell("request refused", reason=refusal.reason, hint=refusal.hint, peer=peer, path=path)
     response = problem_of(refusal)
     match refusal.code:
         case RefusalCode.UNAUTHORIZED:

@@ -1,4 +1,4 @@
-"""View: streams, clients, relays and scopes as the JSON of /v1."""
+"""View: streams, clients, rooms, relays and scopes as the JSON of /v1."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from livetrio.media.client import Client
 from livetrio.media.stream import Stream, TrackStatistics
 from livetrio.net.scope import ScopeInfo
 from livetrio.packet import US_PER_SECOND, Kind, StreamKey
+from livetrio.webrtc.rooms.live_room import LiveRoom
+from livetrio.webrtc.rooms.media import RoomMedia
+from livetrio.webrtc.rooms.seat import SeatState
 
-__all__ = ["client_view", "public_view", "relay_view", "stream_view", "tree_view"]
+__all__ = ["client_view", "public_view", "relay_view", "room_view", "stream_view", "tree_view"]
 
 Json = dict[str, Any]
 
@@ -75,6 +78,35 @@ def client_view(key: StreamKey, client: Client, gauges: Gauges) -> Json:
         "kbits": round(gauges.client_rate(client.id) / 1000),
         **numbers._asdict(),
         "statistics": _plain(statistics) if statistics is not None else None,
+    }
+
+
+def room_view(live: LiveRoom, media: RoomMedia | None) -> Json:
+    """One co-host or voice room."""
+    state = live.room.state
+    taken = [seat for seat in state.seats.values() if seat.state is SeatState.TAKEN]
+    return {
+        "app": state.key.app,
+        "name": state.key.name,
+        "life": state.life,
+        "kind": state.kind,
+        "title": state.title,
+        "owner": state.owner,
+        "phase": state.phase.value,
+        "version": state.version,
+        "seats": {
+            "all": len(state.seats),
+            "taken": len(taken),
+            "present": sum(seat.present for seat in taken),
+        },
+        "users": live.present,
+        "applications": len(state.applications),
+        "speaking": list(live.speaking.told),
+        "pk": str(live.opponent) if live.opponent is not None else None,
+        "viewers": len(media.feed.viewers) if media is not None else 0,
+        "streams": len(media.streams()) if media is not None else 0,
+        "composed": media.composed if media is not None else 0,
+        "unsent": dict(media.feed.losses) if media is not None else {},
     }
 
 

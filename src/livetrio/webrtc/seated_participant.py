@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from aiortc.mediastreams import MediaStreamTrack
 
+from livetrio.access.seats import minus_stream, seat_stream
 from livetrio.errors import RefusalCode, Refused
 from livetrio.net.scope import Scope
 from livetrio.packet import Kind, StreamKey
@@ -66,12 +67,12 @@ class Sitting:
     @property
     def stream(self) -> StreamKey:
         """What it publishes."""
-        return self.room._replace(name=f"{self.room.name}/{self.seat}")
+        return seat_stream(self.room, self.seat)
 
     @property
     def mix_minus(self) -> StreamKey:
         """The sound (and picture) of the room without itself."""
-        return self.room._replace(name=f"{self.room.name}~{self.seat}")
+        return minus_stream(self.room, self.seat)
 
     @property
     def speaking(self) -> tuple[int, ...]:
@@ -226,9 +227,7 @@ class Sitting:
                         nursery.cancel_scope.cancel()
 
     def _source(self, seat: int | None) -> StreamKey:
-        if seat is None:
-            return self.mix_minus
-        return self.room._replace(name=f"{self.room.name}/{seat}")
+        return self.mix_minus if seat is None else seat_stream(self.room, seat)
 
     async def _follow(
         self, key: StreamKey, kinds: Sequence[Kind], send: trio.MemorySendChannel[Frame]

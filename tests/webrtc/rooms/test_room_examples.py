@@ -60,7 +60,7 @@ async def stage():
         trio.open_nursery() as nursery,
     ):
         await opened.create(KEY, user("anna"), opened.options("voice"))
-        with opened.attended(KEY, "anna"):
+        with opened.find(KEY).attended("anna"):
             yield opened, Participants(registry), nursery
         nursery.cancel_scope.cancel()
 
@@ -81,7 +81,7 @@ async def test_the_echo_companion_repeats_what_was_said_when_it_is_quiet() -> No
             async with participants.publish(sitting.mix_minus) as mix:
                 await until(lambda: len(mix.stream.clients) == 2)
                 for number in range(25):  # a word of anna's
-                    opened.heard(KEY, 1, -20.0)
+                    opened.find(KEY).heard(1, -20.0)
                     await mix.send(tone(number, 1_000))
                     await trio.sleep(0.02)
                 assert heard == []  # nobody is talked over
@@ -122,7 +122,7 @@ async def test_the_music_bot_plays_its_files_in_a_loop_and_pauses_while_somebody
 
             await until(lambda: changes() >= 2)  # low, high, low again
             for _ in range(10):
-                opened.heard(KEY, 1, -20.0)
+                opened.find(KEY).heard(1, -20.0)
                 await trio.sleep(0.02)
             await until(lambda: sitting.speaking == (1,))
             await trio.sleep(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from kit.rooms import KEY, OTHER, Ears, command, settled, site, user
+from kit.rooms import KEY, OTHER, Ears, battle, command, end_battle, settled, site, user
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.client import Client
@@ -73,7 +73,7 @@ async def test_who_loses_his_seat_loses_its_stream_its_key_and_what_is_heard_on_
     async with site() as on:
         await on.opened("bob")
         bob = await on.publish("talk/2", "bob")
-        _, key = on.rooms.seat_key(KEY, user("bob"))
+        _, key = on.rooms.seat_key(KEY, command("key", "bob"))
         place = on.seats.find("live", "talk/2")
         assert await on.seats.holder(place, {"key": key}) == "bob"
         async with open_scope("client", "hears") as hears:
@@ -98,13 +98,13 @@ async def test_a_key_is_of_one_who_sits_down_and_not_of_who_sat_there_before(
 ) -> None:
     async with site() as on:
         await on.opened("bob")
-        before = on.rooms.seat_key(KEY, user("bob"))
-        assert before == on.rooms.seat_key(KEY, user("bob"))
+        before = on.rooms.seat_key(KEY, command("key", "bob"))
+        assert before == on.rooms.seat_key(KEY, command("key", "bob"))
         on.rooms.command(KEY, command("leave", "bob"))
         on.rooms.command(KEY, command("take", "bob", seat=2))
-        assert on.rooms.seat_key(KEY, user("bob")) != before
+        assert on.rooms.seat_key(KEY, command("key", "bob")) != before
         with pytest.raises(Refused, match="only who has a seat may key"):
-            on.rooms.seat_key(KEY, user("carl"))
+            on.rooms.seat_key(KEY, command("key", "carl"))
 
 
 async def test_who_came_with_an_old_permission_is_sent_away_when_he_publishes(
@@ -155,7 +155,7 @@ async def test_the_composed_stream_is_made_for_who_wants_it_and_follows_the_room
                 on.rooms.command(KEY, command("gain", "anna", seat=1, gain=0.5))
                 places = {"2": (0.0, 0.5, 0.5, 0.5, 3.0)}
                 custom = Arrangement(layout="custom", rectangles=places, background="#00ff00")
-                on.rooms.command(KEY, command("arrange", "anna", arrangement=custom))
+                on.rooms.command(KEY, command("layout", "anna", arrangement=custom))
                 scene = on.composed[TALK].scene
                 assert [part.sound for part in scene.parts] == [True, False]
                 assert scene.parts[0].gain == 0.5
@@ -207,8 +207,8 @@ async def test_during_a_pk_each_side_has_the_other_s_host_and_not_after_it(
         await on.publish("other/1", "zoe")
         assert on.registry.demand(TALK)
         await settled()
-        on.rooms.battle(KEY, user("anna"), OTHER, 60)
-        on.rooms.battle(OTHER, user("zoe"), KEY, 60)
+        battle(on.rooms, KEY, user("anna"), OTHER, 60)
+        battle(on.rooms, OTHER, user("zoe"), KEY, 60)
         await settled()
         assert on.shown()[0][:2] == on.shown(OTHER)[0][:2] == [1, 0]
         assert ears.state()["slots"]["audio"][:2] == [1, 0]
@@ -260,9 +260,9 @@ async def test_a_guest_of_a_pk_is_heard_in_a_voice_room_whoever_is_louder(autoju
         await on.publish("talk/2", "bob")
         await on.publish("other/1", "zoe")
         on.media().heard(2, -10.0)
-        on.rooms.battle(KEY, user("x", "admin"), OTHER, 60)
+        battle(on.rooms, KEY, user("x", "admin"), OTHER, 60)
         assert on.shown()[1][0] == 0
-        on.rooms.end_battle(KEY, user("x", "admin"))
+        end_battle(on.rooms, KEY, user("x", "admin"))
         assert on.shown()[1][0] in {1, 2}
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
-from kit.rooms import KEY, OTHER, Ears, command, rooms, user
+from kit.rooms import KEY, OTHER, Ears, battle, command, end_battle, rooms, user
+from trio.testing import wait_all_tasks_blocked
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
@@ -20,8 +23,8 @@ class Two:
         self.rooms, self.ears = rooms, ears
 
     def agree(self, seconds: int = 60) -> None:
-        self.rooms.battle(KEY, ANNA, OTHER, seconds)
-        self.rooms.battle(OTHER, ZOE, KEY, 10)
+        battle(self.rooms, KEY, ANNA, OTHER, seconds)
+        battle(self.rooms, OTHER, ZOE, KEY, 10)
 
     def pk(self, key: StreamKey):
         return self.rooms.find(key).room.state.view().get("pk")
@@ -30,7 +33,7 @@ class Two:
         return self.rooms.find(key).room.state.view()["asks"]
 
     async def result(self, key: StreamKey = KEY):
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         (words,) = [w for k, w, _ in self.ears.heard if k == key and w["type"] == "pk.ended"]
         return words["result"]
 
@@ -42,29 +45,29 @@ async def two():
         options = opened.options("video")
         await opened.create(KEY, ANNA, options)
         await opened.create(OTHER, ZOE, options)
-        with opened.attended(KEY, "anna"), opened.attended(OTHER, "zoe"):
+        with opened.find(KEY).attended("anna"), opened.find(OTHER).attended("zoe"):
             yield Two(opened, ears)
 
 
 async def test_a_pk_begins_when_both_have_asked_for_it(autojump_clock, two) -> None:
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
     assert two.pk(KEY)["phase"] == "asked"
     assert two.pk(OTHER) is None
     assert two.asks(OTHER)["live/talk"]["seconds"] == 60
-    two.rooms.battle(OTHER, ZOE, KEY, 10)
+    battle(two.rooms, OTHER, ZOE, KEY, 10)
     mine, theirs = two.pk(KEY), two.pk(OTHER)
     assert (mine["phase"], mine["with"], mine["seconds"]) == ("running", "live/other", 60)
     assert mine["host"] == {"user": "zoe", "name": "Zoe", "seat": 1, "stream": "live/other/1"}
     assert theirs["host"]["stream"] == "live/talk/1"
     assert mine["ends"] == theirs["ends"]
     assert two.asks(OTHER) == {}
-    two.rooms.battle(KEY, ANNA, OTHER, 60)  # it is so already
+    battle(two.rooms, KEY, ANNA, OTHER, 60)  # it is so already
 
 
 async def test_both_rooms_can_be_followed_by_their_events_alone(autojump_clock, two) -> None:
     two.agree(5)
     two.rooms.score(KEY, ADMIN, 3, "gift")
-    await trio.testing.wait_all_tasks_blocked()
+    await wait_all_tasks_blocked()
     for key in (KEY, OTHER):
         assert two.ears.state(key) == two.rooms.find(key).room.state.view()
     await trio.sleep(6)
@@ -119,7 +122,7 @@ async def test_nobody_but_the_site_scores(autojump_clock, two, caller) -> None:
 async def test_a_host_who_gives_up_has_lost_whatever_the_scores(autojump_clock, two) -> None:
     two.agree()
     two.rooms.score(KEY, ADMIN, 100, "g1")
-    two.rooms.end_battle(KEY, ANNA)
+    end_battle(two.rooms, KEY, ANNA)
     result = await two.result()
     assert (result["reason"], result["winner"]) == ("given up", "live/other")
     assert two.pk(OTHER) is None
@@ -128,12 +131,12 @@ async def test_a_host_who_gives_up_has_lost_whatever_the_scores(autojump_clock, 
 async def test_the_site_ends_a_pk_as_the_scores_are(autojump_clock, two) -> None:
     two.agree()
     two.rooms.score(KEY, ADMIN, 100, "g1")
-    two.rooms.end_battle(OTHER, ADMIN)
+    end_battle(two.rooms, OTHER, ADMIN)
     assert (await two.result())["winner"] == "live/talk"
 
 
 async def test_the_site_begins_one_without_asking(autojump_clock, two) -> None:
-    two.rooms.battle(KEY, ADMIN, OTHER, 60)
+    battle(two.rooms, KEY, ADMIN, OTHER, 60)
     assert two.pk(OTHER)["phase"] == "running"
 
 
@@ -161,7 +164,7 @@ async def test_a_host_who_moves_is_shown_where_he_is(autojump_clock, two) -> Non
 
 
 async def test_an_ask_that_nobody_answers_lapses_in_both(autojump_clock, two) -> None:
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
     await trio.sleep(31)
     assert two.pk(KEY) is None
     assert two.asks(OTHER) == {}
@@ -169,21 +172,21 @@ async def test_an_ask_that_nobody_answers_lapses_in_both(autojump_clock, two) ->
 
 
 async def test_an_ask_can_be_declined_and_taken_back(autojump_clock, two) -> None:
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
-    two.rooms.end_battle(OTHER, ZOE, KEY)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
+    end_battle(two.rooms, OTHER, ZOE, KEY)
     assert (two.pk(KEY), two.asks(OTHER)) == (None, {})
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
-    two.rooms.end_battle(KEY, ANNA)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
+    end_battle(two.rooms, KEY, ANNA)
     assert (two.pk(KEY), two.asks(OTHER)) == (None, {})
-    for refused in (lambda: two.rooms.end_battle(KEY, ANNA),
-                    lambda: two.rooms.end_battle(KEY, ANNA, OTHER)):  # fmt: skip
+    for refused in (lambda: end_battle(two.rooms, KEY, ANNA),
+                    lambda: end_battle(two.rooms, KEY, ANNA, OTHER)):  # fmt: skip
         with pytest.raises(Refused) as refusal:
             refused()
         assert refusal.value.code is RefusalCode.CONFLICT
 
 
 async def test_a_room_that_is_asked_and_ends_leaves_the_asker_free(autojump_clock, two) -> None:
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
     await two.rooms.end(OTHER, ZOE)
     assert two.pk(KEY) is None
 
@@ -194,14 +197,14 @@ async def test_a_room_in_a_pk_begins_no_other(autojump_clock, two) -> None:
     two.agree()
     for key, caller, other in ((third, user("tom"), KEY), (KEY, ANNA, third)):
         with pytest.raises(Refused, match="in a PK already"):
-            two.rooms.battle(key, caller, other, 60)
+            battle(two.rooms, key, caller, other, 60)
 
 
 async def test_asking_another_takes_the_first_ask_back(autojump_clock, two) -> None:
     third = StreamKey("live", "third")
     await two.rooms.create(third, user("tom"), two.rooms.options("video"))
-    two.rooms.battle(KEY, ANNA, OTHER, 60)
-    two.rooms.battle(KEY, ANNA, third, 60)
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
+    battle(two.rooms, KEY, ANNA, third, 60)
     assert two.asks(OTHER) == {}
     assert two.pk(KEY)["with"] == "live/third"
 
@@ -211,10 +214,10 @@ async def test_a_room_is_asked_by_so_many_and_no_more(autojump_clock, two) -> No
         key, host = StreamKey("live", f"r{number}"), user(f"u{number}")
         await two.rooms.create(key, host, two.rooms.options("video"))
         if number < 20:
-            two.rooms.battle(key, host, KEY, 60)
+            battle(two.rooms, key, host, KEY, 60)
             continue
         with pytest.raises(Refused) as refusal:
-            two.rooms.battle(key, host, KEY, 60)
+            battle(two.rooms, key, host, KEY, 60)
         assert refusal.value.code is RefusalCode.TOO_MANY
     assert len(two.asks(KEY)) == 20
 
@@ -233,7 +236,7 @@ async def test_what_cannot_be_is_refused(
     autojump_clock, two, key, caller, other, seconds, code
 ) -> None:
     with pytest.raises(Refused) as refusal:
-        two.rooms.battle(key, caller, other, seconds)
+        battle(two.rooms, key, caller, other, seconds)
     assert refusal.value.code is code
     assert two.pk(KEY) is None
 
@@ -241,7 +244,77 @@ async def test_what_cannot_be_is_refused(
 async def test_without_a_host_there_is_no_pk(autojump_clock, two) -> None:
     two.rooms.command(OTHER, command("leave", "zoe"))
     with pytest.raises(Refused, match="has no seat"):
-        two.rooms.battle(KEY, ANNA, OTHER, 60)
+        battle(two.rooms, KEY, ANNA, OTHER, 60)
+
+
+async def test_who_asks_and_takes_back_again_and_again_is_told_to_be_slower(
+    autojump_clock, two
+) -> None:
+    await wait_all_tasks_blocked()
+    before = len(two.ears.heard)
+    refusals = []
+    for _ in range(200):
+        for hasty in (
+            lambda: battle(two.rooms, KEY, ANNA, OTHER, 60),
+            lambda: end_battle(two.rooms, KEY, ANNA),
+        ):
+            try:
+                hasty()
+            except Refused as refused:
+                refusals.append(refused.code)
+    await wait_all_tasks_blocked()
+    assert RefusalCode.TOO_MANY in refusals
+    assert sum(room == OTHER for room, _, _ in two.ears.heard[before:]) <= 10
+    await trio.sleep(15)
+    assert battle(two.rooms, KEY, ANNA, OTHER, 60)[0].type == "pk.asked"
+
+
+async def test_an_owner_of_many_rooms_does_not_flood_another_with_asks(autojump_clock, two) -> None:
+    tom = user("tom")
+    mine = [StreamKey("live", f"r{number}") for number in range(8)]
+    for key in mine:
+        await two.rooms.create(key, tom, two.rooms.options("voice"))
+    asked = 0
+    for _ in range(60):
+        for key in mine:
+            with suppress(Refused):
+                battle(two.rooms, key, tom, OTHER, 60)
+                asked += 1
+                end_battle(two.rooms, key, tom)
+        await trio.sleep(0.5)
+    assert 20 < asked <= 20 + 31  # and one a second
+
+
+async def test_the_site_s_scores_have_no_pace(autojump_clock, two) -> None:
+    two.agree()
+    for number in range(500):
+        two.rooms.score(KEY, ADMIN, 1, f"g{number}")
+    assert two.pk(KEY)["scores"]["live/talk"] == 500
+
+
+async def test_a_repeated_ask_is_answered_as_the_first_time(autojump_clock, two) -> None:
+    first = battle(two.rooms, KEY, ANNA, OTHER, 60, key="k")
+    assert [event.type for event in first] == ["pk.asked"]
+    taken_back = end_battle(two.rooms, KEY, ANNA, key="e")
+    assert [event.type for event in taken_back] == ["pk.refused"]
+    assert battle(two.rooms, KEY, ANNA, OTHER, 60, key="k") == first
+    assert end_battle(two.rooms, KEY, ANNA, key="e") == taken_back
+    assert two.pk(KEY) is None
+    with pytest.raises(Refused, match="used for another command"):
+        battle(two.rooms, KEY, ANNA, OTHER, 61, key="k")
+
+
+async def test_a_pk_that_began_meanwhile_is_not_ended_by_mistake(autojump_clock, two) -> None:
+    battle(two.rooms, KEY, ANNA, OTHER, 60)
+    seen = two.rooms.find(KEY).room.state.version
+    battle(two.rooms, OTHER, ZOE, KEY, 60)
+    with pytest.raises(Refused, match="changed since"):  # he would have lost it
+        end_battle(two.rooms, KEY, ANNA, version=seen)
+    seen = two.rooms.find(KEY).room.state.version
+    two.rooms.score(KEY, ADMIN, 1, "gift")
+    two.rooms.command(KEY, command("mute", "anna"))
+    end_battle(two.rooms, KEY, ANNA, version=seen)
+    assert two.pk(KEY) is None
 
 
 def test_scores_stay_within_what_pages_can_count() -> None:

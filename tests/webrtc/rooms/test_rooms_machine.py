@@ -13,7 +13,7 @@ from livetrio.webrtc.rooms.arrangement import Arrangement
 
 USERS = ["anna", "bob", "carl", "dora", "emil"]
 users = st.sampled_from(USERS)
-ELSEWHERE = {Action.BATTLE, Action.SCORE, Action.KEY, Action.END}
+ELSEWHERE = {Action.BATTLE, Action.END_BATTLE, Action.SCORE, Action.KEY, Action.END}
 COMMANDS = [action.value for action in Action if action not in ELSEWHERE]
 LAYOUTS = [
     None,

@@ -35,6 +35,7 @@ TABLE = {
     Action.APPOINT: ("", "ao"),
     Action.DISMISS: ("m", "ao"),
     Action.BATTLE: ("", "ao"),
+    Action.END_BATTLE: ("", "ao"),
     Action.SCORE: ("", "a"),
     Action.END: ("", "ao"),
 }

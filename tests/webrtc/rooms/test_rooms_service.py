@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from kit.rooms import KEY, OTHER, Ears, command, rooms, user
+from kit.rooms import KEY, OTHER, Ears, command, rooms, site, user
 from trio.testing import wait_all_tasks_blocked
 
 from livetrio.errors import RefusalCode, Refused
@@ -67,7 +67,8 @@ async def test_a_lost_owner_s_room_waits_and_goes_on_when_he_returns(
         assert live.room.state.view()["phase"] == "open"
         assert live.room.state.seats[1].present
     await wait_all_tasks_blocked()
-    types = [kind for kind in ears.types() if kind.startswith("room")]
+    about = {"room.opened", "room.waiting", "room.resumed"}
+    types = [kind for kind in ears.types() if kind in about]
     assert types == ["room.opened", "room.waiting", "room.resumed", "room.waiting"]
 
 
@@ -157,26 +158,27 @@ async def test_speaking_is_told_as_state_and_not_numbered(autojump_clock, on, ea
         before = live.room.state.version
         for _ in range(100):
             for seat in (1, 2):
-                on.heard(KEY, seat, -20.0)
+                live.heard(seat, -20.0)
             await trio.sleep(0.02)
         assert b'"speaking":[1,2]' in live.snapshot()
         on.command(KEY, command("mute", "anna", seat=2))
-        on.heard(KEY, 2, -20.0)
+        live.heard(2, -20.0)
         await trio.sleep(0.3)
-        on.heard(KEY, 1, -20.0)
+        live.heard(1, -20.0)
         assert live.speaking.told == (1,)
         await trio.sleep(10)
-    said = [words["seats"] for _, words, numbered in ears.heard if not numbered]
+    told = [(words, counts) for _, words, counts in ears.heard if words["type"] == "room.speaking"]
+    said = [words["seats"] for words, _ in told]
     assert said[-1] == []
     assert 3 <= len(said) <= 5
-    assert all(w["version"] >= before for _, w, numbered in ears.heard if not numbered)
+    assert all(words["version"] >= before and not counts for words, counts in told)
 
 
-async def test_levels_of_no_seat_and_no_room_are_nothing(autojump_clock, on) -> None:
+async def test_levels_of_no_seat_are_nothing(autojump_clock, on) -> None:
     live = await opened(on)
-    for key, seat in ((OTHER, 1), (KEY, 77), (KEY, 2), (KEY, 1)):  # 1: nobody is there
+    for seat in (77, 2, 1):  # 1: nobody is there
         for _ in range(3):
-            on.heard(key, seat, 0.0)
+            live.heard(seat, 0.0)
             await trio.sleep(0.1)
     assert live.speaking.told == ()
 
@@ -217,8 +219,9 @@ async def test_ears_that_never_take_an_event_hold_nobody_up(autojump_clock) -> N
 async def test_the_end_of_a_room_is_told_and_leaves_nothing(autojump_clock, on, ears) -> None:
     await opened(on)
     on.command(KEY, command("take", "bob"))
+    await wait_all_tasks_blocked()
     ended = await on.end(KEY, ANNA)
-    assert (ended.ended.scopes, ended.ended.tasks, len(on)) == (1, 1, 0)
+    assert (ended.ended.scopes, ended.ended.tasks, len(on)) == (2, 3, 0)  # with its feed
     assert ears.types()[-1] == "room.ended"
     assert ears.state()["phase"] == "ended"
     with pytest.raises(Refused):
@@ -226,7 +229,8 @@ async def test_the_end_of_a_room_is_told_and_leaves_nothing(autojump_clock, on, 
     again = await opened(on)
     assert again.room.state.version == 1
     await wait_all_tasks_blocked()
-    assert ears.types()[-1] == "room.opened"
+    numbered = [words["type"] for _, words, counts in ears.heard if counts]
+    assert numbered[-2:] == ["room.ended", "room.opened"]
 
 
 async def test_nobody_but_the_owner_ends_a_room(autojump_clock, on) -> None:
@@ -247,7 +251,7 @@ async def test_root_cancel_leaves_no_room_and_says_so(autojump_clock, after: flo
                     await on.create(StreamKey("live", f"r{number}"), user(f"u{number}"),
                                     on.options("voice"))  # fmt: skip
                 while True:
-                    on.heard(StreamKey("live", "r1"), 1, 0.0)
+                    on.find(StreamKey("live", "r1")).heard(1, 0.0)
                     await trio.sleep(0.01)
         assert len(on) == 0
         assert tree(root).children == []
@@ -331,7 +335,8 @@ async def test_an_event_whose_telling_is_cancelled_is_told_in_the_farewell(autoj
         await begun.wait()
         on.command(KEY, command("take", "bob"))
         await on.end(KEY, ANNA)
-    assert ears.types() == ["room.opened", "seat.taken", "room.ended"]
+    numbered = [words["type"] for _, words, counts in ears.heard if counts]
+    assert numbered == ["room.opened", "seat.taken", "room.ended"]
     assert ears.state()["phase"] == "ended"
 
 
@@ -357,3 +362,69 @@ async def test_more_events_than_may_wait_show_by_their_numbers(autojump_clock) -
         assert versions[-1] == live.room.state.version == 10_002
         assert versions[0] == 1
         assert versions[1] == 3  # one too many: the oldest that nobody was being told yet
+
+
+async def test_whoever_opens_and_ends_rooms_again_and_again_is_told_to_be_slower(
+    autojump_clock, on
+) -> None:
+    for _ in range(16):
+        await on.create(KEY, ANNA, on.options("voice"))
+        await on.end(KEY, ANNA)
+    with pytest.raises(Refused) as refusal:
+        await on.create(KEY, ANNA, on.options("voice"))
+    assert refusal.value.code is RefusalCode.TOO_MANY
+    await on.create(KEY, user("bob"), on.options("voice"))  # others are not concerned
+    await trio.sleep(11)
+    await on.create(StreamKey("live", "again"), ANNA, on.options("voice"))
+
+
+async def test_the_site_s_back_end_opens_rooms_without_pace(autojump_clock, on) -> None:
+    for number in range(40):
+        key = StreamKey("live", f"r{number}")
+        await on.create(key, user("site", "admin"), on.options("voice"))
+
+
+async def test_asking_for_the_key_of_a_seat_has_a_pace_and_is_repeated_safely(
+    autojump_clock, on
+) -> None:
+    await opened(on)
+    first = on.seat_key(KEY, command("key", "anna", key="k"))
+    assert on.seat_key(KEY, command("key", "anna", key="k")) == first
+    for _ in range(18):
+        on.seat_key(KEY, command("key", "anna"))
+    with pytest.raises(Refused) as refusal:
+        on.seat_key(KEY, command("key", "anna"))
+    assert refusal.value.code is RefusalCode.TOO_MANY
+    await trio.sleep(10)
+    on.command(KEY, command("leave", "anna"))
+    with pytest.raises(Refused, match="no seat any more"):
+        on.seat_key(KEY, command("key", "anna", key="k"))
+
+
+async def test_a_room_can_be_ended_by_a_command(autojump_clock, on, ears) -> None:
+    await opened(on)
+    on.command(KEY, command("end", "anna"))
+    await wait_all_tasks_blocked()
+    assert len(on) == 0
+    assert ears.types()[-1] == "room.ended"
+
+
+async def test_what_is_no_command_is_refused(autojump_clock, on) -> None:
+    await opened(on)
+    with pytest.raises(Refused, match="score is no such command"):
+        on.command(KEY, command("score", user("site", "admin")))
+
+
+async def test_who_is_banned_opens_no_room_and_comes_to_no_seat(autojump_clock) -> None:
+    def may_enter(room: StreamKey, name: str) -> None:
+        if name == "eve":
+            raise Refused(RefusalCode.FORBIDDEN, "banned")
+
+    async with site(may_enter=may_enter) as there:
+        await opened(there.rooms)
+        for action in ("take", "apply", "accept"):
+            with pytest.raises(Refused, match="banned"):
+                there.rooms.command(KEY, command(action, "eve"))
+        with pytest.raises(Refused, match="banned"):
+            await there.rooms.create(OTHER, user("eve"), there.rooms.options("voice"))
+        there.rooms.command(KEY, command("take", "bob"))

@@ -307,7 +307,7 @@ async def test_it_knows_who_else_speaks_and_whether_it_is_heard() -> None:
     async with cast() as those, those.sit() as sitting, those.sit(who="anna"):
         for _ in range(4):
             for seat in (1, 2):
-                those.rooms.heard(KEY, seat, -20.0)
+                those.rooms.find(KEY).heard(seat, -20.0)
             await trio.sleep(0.05)
         await until(lambda: those.live.speaking.told == (1, 2))
         assert sitting.speaking == (1,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livetrio.errors import RefusalCode, Refused
+from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.arrangement import Arrangement
 from livetrio.webrtc.rooms.seat import Medium
 
@@ -41,7 +42,7 @@ class Action(enum.Enum):
     RAISE = "raise"
     """One's hand."""
     LOWER = "lower"
-    ARRANGE = "arrange"
+    ARRANGE = "layout"
     """The composed picture."""
     GAIN = "gain"
     """Of a seat in the composed sound."""
@@ -50,8 +51,10 @@ class Action(enum.Enum):
     APPOINT = "appoint"
     """Make somebody a manager."""
     DISMISS = "dismiss"
-    BATTLE = "battle"
-    """Ask another room for a PK, agree to one, end one."""
+    BATTLE = "pk"
+    """Ask another room for a PK, or agree to the one that it asks for."""
+    END_BATTLE = "end-pk"
+    """Also take an ask back, or decline that of another room."""
     SCORE = "score"
     END = "end"
 
@@ -99,6 +102,10 @@ class Command:
     """ARRANGE."""
     gain: float = 1.0
     """GAIN."""
+    other: StreamKey | None = None
+    """BATTLE: the other room; END_BATTLE: the one whose ask is declined."""
+    seconds: int = 0
+    """BATTLE: how long it lasts."""
     version: int | None = None
     """The room's version that the caller had seen: the command is refused if what it concerns
     has changed since."""
@@ -119,7 +126,10 @@ class Command:
     def same(self) -> tuple[object, ...]:
         """What has to be equal for two commands of one key to be the same."""
         more = self.arrangement.view() if self.arrangement is not None else None
-        return (self.action, self.user, self.seat, self.to, self.medium, self.gain, more)
+        return (
+            self.action, self.user, self.seat, self.to, self.medium, self.gain, self.other,
+            self.seconds, more,
+        )  # fmt: skip
 
 
 def _can_be_shown(user: str) -> bool:

@@ -26,7 +26,8 @@ _MAX_LAYER: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrangement:
-    """What `PUT .../layout` says. During a PK the picture is always that of a PK."""
+    """What `PUT .../layout` says. During a PK the picture is that of a PK, unless it is custom
+    and has a rectangle for the guest."""
 
     layout: Layout = "grid"
     rectangles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from livetrio.access.seats import seat_stream
 from livetrio.errors import RefusalCode, Refused
 from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.events import Event
+from livetrio.webrtc.rooms.pace import Pace
 from livetrio.webrtc.rooms.pk import Ask, Battle
 from livetrio.webrtc.rooms.room import Room
 from livetrio.webrtc.rooms.seat import Seat
@@ -21,7 +23,12 @@ __all__ = ["MAX_SECONDS", "Battles", "Side"]
 
 MAX_SECONDS: Final = 3600
 _MOST_ASKS: Final = 20
-"""That one room is shown at a time."""
+"""That one room is shown at a time, and at once."""
+_ASKED_RATE: Final = 1.0
+"""Asks per second that one room is told of after that, whoever asks."""
+_AGAIN_RATE: Final = 0.1
+_AGAIN_BURST: Final = 5
+"""Of those that one room may make to another."""
 
 
 class Side(Protocol):
@@ -45,6 +52,10 @@ class Battles:
         """By who asks."""
         self._running: dict[StreamKey, Battle] = {}
         """By either side."""
+        # Each ask, and its end, is an event for all who follow the room that is asked, and whoever
+        # owns many rooms asks from all of them: the owners' own paces do not protect it.
+        self._asked = Pace(_ASKED_RATE, _MOST_ASKS, "too many ask this room: later")
+        self._again = Pace(_AGAIN_RATE, _AGAIN_BURST, "that room was asked too often: later")
 
     def find(self, key: StreamKey) -> Battle | None:
         """The PK that a room is in."""
@@ -67,7 +78,7 @@ class Battles:
 
         Raises:
             Refused: BAD_REQUEST, NOT_FOUND, CONFLICT (either is in another, or without its
-                host), TOO_MANY (wait for the other's word).
+                host), TOO_MANY (the other is asked too often).
         """
         if key == other or not 1 <= seconds <= MAX_SECONDS:
             raise Refused(
@@ -86,6 +97,8 @@ class Battles:
         elif self._asks.get(key) is None or self._asks[key].other != other:
             if len(theirs.room.state.asks) >= _MOST_ASKS:
                 raise Refused(RefusalCode.TOO_MANY, "too many have asked this room")
+            self._again.spend(f"{key} {other}", now)
+            self._asked.spend(str(other), now)
             self._withdraw(key, "another was asked", now)
             self._asks[key] = Ask(key, other, seconds, now + self._patience)
             self._show_ask(self._asks[key], now)
@@ -246,7 +259,7 @@ class Battles:
         if seat is None:
             return {}
         words = {"user": seat.user, "name": seat.name, "seat": seat.number}
-        return {**words, "stream": f"{key}/{seat.number}"}
+        return {**words, "stream": str(seat_stream(key, seat.number))}
 
     def _host(self, key: StreamKey) -> Seat | None:
         side = self._rooms.get(key)

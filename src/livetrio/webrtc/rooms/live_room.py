@@ -58,9 +58,7 @@ class LiveRoom:
         self._voices: list[int | None] | None = None
         self._voices_told = True
         self._voices_due = -math.inf
-        self.on_change: Callable[[], None] = _nothing
-        """Called after every change of the room's state and of its PK, by whoever carries its
-        media; it may change the state itself."""
+        self._refresh: Callable[[], None] | None = None
         self.tell(room.opened)
 
     @property
@@ -79,8 +77,10 @@ class LiveRoom:
             log.debug(event.type, room=str(self.key), version=event.version, **_about(event))
         if news:
             self._wake.set()
-        if any(not event.type.startswith("application.") for event in news):
-            self.on_change()  # thousands may apply, and change nothing for media
+        # Thousands may apply, and change nothing for media.
+        visible = any(not event.type.startswith("application.") for event in news)
+        if visible and self._refresh is not None:
+            self._refresh()
 
     def changed(self, events: Sequence[Event]) -> None:
         """The same, with what follows from a change of the room's seats."""
@@ -136,6 +136,24 @@ class LiveRoom:
             yield
         finally:
             self._followers.remove(notice)
+
+    @contextmanager
+    def carried(self, refresh: Callable[[], None]) -> Iterator[None]:
+        """Somebody carries the room's media while in the block.
+
+        refresh: called after every change of the room's state and of its PK; it may change the
+            state itself.
+        """
+        self._refresh = refresh
+        try:
+            yield
+        finally:
+            self._refresh = None
+
+    @property
+    def present(self) -> int:
+        """Users that are connected."""
+        return len(self._here)
 
     def snapshot(self) -> bytes:
         """The whole state as JSON, for those who come late; encoded once for all of them."""
@@ -203,10 +221,6 @@ class LiveRoom:
         state = self.room.state
         head = {"type": kind, "room": str(state.key), "life": state.life, "version": state.version}
         self._pending.append((encode(head | about), False))
-
-
-def _nothing() -> None:
-    pass
 
 
 def _about(event: Event) -> Mapping[str, Any]:

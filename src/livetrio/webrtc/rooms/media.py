@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from livetrio.access.seats import SeatEntry, room_of
+from livetrio.access.seats import SeatEntry, minus_stream, room_of, seat_stream
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.scope import Scope
 from livetrio.packet import StreamKey
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from livetrio.media.mix.scene import Scene
     from livetrio.webrtc.rooms.studio import Studio
 
-__all__ = ["Below", "RoomMedia", "minus_stream", "seat_stream"]
+__all__ = ["Below", "RoomMedia"]
 
 _GUEST: Final = 0
 """In place of a seat's number: the other room's host, during a PK."""
@@ -93,15 +93,13 @@ class RoomMedia:
         """Carry the room's media while in the block, by tasks of its scope."""
         seats = self._live.room.state.seats
         streams = {0: self.key} | {number: minus_stream(self.key, number) for number in seats}
-        self._live.on_change = self.refresh
         try:
-            with self._stages.offered(streams):
+            with self._live.carried(self.refresh), self._stages.offered(streams):
                 for run, name in ((self.feed.run, "room feed"), (self._levels.run, "levels")):
                     self.scope.nursery.start_soon(run, name=name)
                 self.refresh()
                 yield
         finally:
-            self._live.on_change = _nothing
             for _, stack in self._here.values():
                 stack.close()
             for stream in self.streams():
@@ -113,7 +111,12 @@ class RoomMedia:
         clients = {client.scope for stream in streams for client in stream.clients.values()}
         scopes = clients | {stream.scope for stream in streams}
         count = len(clients) + len(self.feed.viewers)
-        return Below(frozenset(scopes), len(streams), count, len(self._stages))
+        return Below(frozenset(scopes), len(streams), count, self.composed)
+
+    @property
+    def composed(self) -> int:
+        """Streams that are being composed now, each by a process of its own."""
+        return len(self._stages)
 
     def streams(self) -> list[Stream]:
         """Those with names of this room, its composed ones too."""
@@ -296,16 +299,6 @@ class RoomMedia:
         return Guest(seat, self._stream(seat.number)) if seat is not None else None
 
 
-def seat_stream(room: StreamKey, seat: int) -> StreamKey:
-    """What is published from a seat."""
-    return StreamKey(room.app, f"{room.name}/{seat}")
-
-
-def minus_stream(room: StreamKey, seat: int) -> StreamKey:
-    """What is heard on a seat: the composed stream without it."""
-    return StreamKey(room.app, f"{room.name}~{seat}")
-
-
 def _is_here(seat: Seat) -> bool:
     return seat.state is SeatState.TAKEN and seat.present
 
@@ -321,7 +314,3 @@ def _end(stream: Stream, reason: str) -> None:
     for client in list(stream.clients.values()):
         client.scope.cancel(reason)
     stream.scope.cancel(reason)
-
-
-def _nothing() -> None:
-    pass

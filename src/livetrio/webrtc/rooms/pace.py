@@ -1,4 +1,4 @@
-"""Pace: how many commands somebody may give; each becomes an event for thousands."""
+"""Pace: how often somebody may do what becomes an event for thousands."""
 
 from __future__ import annotations
 
@@ -16,16 +16,29 @@ _MOST: Final = 10_000
 class Pace:
     """A bucket for each user (token bucket, refilled with time)."""
 
-    __slots__ = ("_burst", "_left", "_rate")
+    __slots__ = ("_burst", "_complaint", "_left", "_rate")
 
-    def __init__(self, rate: float = 5.0, burst: int = 20) -> None:
-        """rate: commands per second; burst: how many at once before that."""
+    def __init__(
+        self,
+        rate: float = 5.0,
+        burst: int = 20,
+        complaint: str = "too many commands: slower",
+    ) -> None:
+        """
+        Args:
+            rate: how many per second.
+            burst: how many at once before that.
+            complaint: what those are told who are too hasty.
+        """
+        self._complaint = complaint
         self._rate = rate
         self._burst = float(burst)
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, user: str, now: float) -> None:
-        """One command.
+        """One more.
+
+        user: or whatever else it is that may not do it too often.
 
         Raises:
             Refused: TOO_MANY.
@@ -37,4 +50,4 @@ class Pace:
         if len(self._left) > _MOST:
             self._left.popitem(last=False)
         if not allowed:
-            raise Refused(RefusalCode.TOO_MANY, "too many commands: slower")
+            raise Refused(RefusalCode.TOO_MANY, self._complaint)

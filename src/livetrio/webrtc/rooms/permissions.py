@@ -63,6 +63,7 @@ RULES: Final[Mapping[Action, Rule]] = {
     Action.APPOINT: Rule(others=_HEADS),
     Action.DISMISS: Rule(own=frozenset({Role.MANAGER}), others=_HEADS),
     Action.BATTLE: Rule(others=_HEADS),
+    Action.END_BATTLE: Rule(others=_HEADS),
     # Not the owner: he would decide what the gifts to him are worth.
     Action.SCORE: Rule(others=frozenset({Role.ADMIN})),
     Action.END: Rule(others=_HEADS),

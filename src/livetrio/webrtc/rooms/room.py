@@ -49,7 +49,7 @@ _HANDLERS: Final[Mapping[Action, Handler]] = {
     Action.APPOINT: moderating.appoint,
     Action.DISMISS: moderating.dismiss,
 }
-"""Of all actions but those that more than this room is needed for: BATTLE, SCORE, KEY, END."""
+"""Of all actions but those that more than this room is needed for: PKs, SCORE, KEY, END."""
 _ON_A_SEAT: Final = frozenset(
     {Action.LEAVE, Action.MOVE, Action.KICK, Action.MUTE, Action.UNMUTE, Action.RAISE, Action.LOWER}
 )
@@ -59,11 +59,14 @@ _ON_A_USER: Final = frozenset(
 )
 _ON_THE_ROOM: Final = frozenset(
     {
-        Action.LOCK, Action.UNLOCK, Action.ARRANGE, Action.GAIN, Action.BATTLE, Action.SCORE,
-        Action.END,
+        Action.LOCK, Action.UNLOCK, Action.ARRANGE, Action.GAIN, Action.BATTLE,
+        Action.END_BATTLE, Action.SCORE, Action.END,
     }
 )  # fmt: skip
 """These are about nobody. A gain is of what the audience hears, so a manager sets the owner's."""
+_OF_A_PK: Final = frozenset({Action.BATTLE, Action.END_BATTLE})
+_PASSING: Final = frozenset({"pk.scored", "pk.changed"})
+"""Events of a PK after which it is the same one still."""
 
 
 class Room:
@@ -141,6 +144,15 @@ class Room:
                 FORBIDDEN, NOT_FOUND; CONFLICT, the state is not one in which this can be done,
                 or not the one that the sender had seen.
         """
+        return self.once(command, now, lambda: self._change(command, now))
+
+    def once(
+        self, command: Command, now: float, do: Callable[[], Sequence[Event]]
+    ) -> Sequence[Event]:
+        """Do what a command says as `apply` does, where more than this room is needed for it.
+
+        do: what it does, once all is checked: the events of this room; may raise Refused.
+        """
         if self.ended:
             raise Refused(RefusalCode.GONE, "the room has ended")
         self._pace.spend(command.by.user, now)
@@ -151,14 +163,21 @@ class Room:
             self.check(command)
             self._check_version(command)
             self.state.now = now
-            change = _HANDLERS[command.action](self.state, command)
+            events = do()
         except Refused as refused:
-            self._answered.keep(command, (), refused, now)
+            if refused.code is not RefusalCode.TOO_MANY:  # later is what that one asks for
+                self._answered.keep(command, (), refused, now)
             raise
         self._used(now)
-        events = self._commit(change, now, command.by.user) if change is not None else ()
         self._answered.keep(command, events, None, now)
         return events
+
+    def _change(self, command: Command, now: float) -> Sequence[Event]:
+        handler = _HANDLERS.get(command.action)
+        if handler is None:
+            raise Refused(RefusalCode.BAD_REQUEST, f"{command.action.value} is no such command")
+        change = handler(self.state, command)
+        return self._commit(change, now, command.by.user) if change is not None else ()
 
     def arrive(self, user: str, now: float) -> Sequence[Event]:
         """A user is connected, with whatever; told once, until `lose`."""
@@ -254,6 +273,8 @@ class Room:
             patch: dict[str, Any] = {"pk": None}
         else:
             patch = {"pk": difference(old or {}, pk)}
+        if kind not in _PASSING:
+            self.state.pk_version = self.state.version + 1
         return self._commit(Change(kind, patch=patch, about=dict(about)), now)
 
     def show_ask(
@@ -266,6 +287,7 @@ class Room:
                 return ()
         else:
             asks[other] = ask
+        self.state.pk_version = self.state.version + 1
         about = {"with": other, **({"reason": reason} if reason else {})}
         return self._commit(Change(kind, patch={"asks": {other: ask}}, about=about), now)
 
@@ -307,6 +329,8 @@ class Room:
             newest = max(newest, application.version)
         if command.action in {Action.APPOINT, Action.DISMISS}:
             newest = max(newest, state.managers_version)
+        if command.action in _OF_A_PK:
+            newest = max(newest, state.pk_version)
         if not newest <= command.version <= state.version:
             raise Refused(RefusalCode.CONFLICT, "this has changed since the version named")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
 import trio
@@ -19,7 +19,8 @@ from livetrio.webrtc.rooms.actions import Action, Caller, Command
 from livetrio.webrtc.rooms.battles import Battles
 from livetrio.webrtc.rooms.events import Event
 from livetrio.webrtc.rooms.live_room import LiveRoom, Publish
-from livetrio.webrtc.rooms.media import Below
+from livetrio.webrtc.rooms.media import Below, RoomMedia
+from livetrio.webrtc.rooms.pace import Pace
 from livetrio.webrtc.rooms.permissions import Role
 from livetrio.webrtc.rooms.pk import Battle
 from livetrio.webrtc.rooms.room import Room
@@ -27,14 +28,21 @@ from livetrio.webrtc.rooms.state import RoomKind, RoomOptions, RoomTimes
 from livetrio.webrtc.rooms.studio import Studio
 from livetrio.wire.names import check_name
 
-__all__ = ["Close", "RoomEnded", "Rooms", "check_room_name", "open_rooms"]
+__all__ = ["Close", "MayEnter", "RoomEnded", "Rooms", "check_room_name", "open_rooms"]
 
 log = get_logger(__name__)
 
 Close = Callable[[StreamKey], Awaitable[None]]
 """A room has said its last word."""
+MayEnter = Callable[[StreamKey, str], None]
+"""Raises Refused if this user is banned from the room, or from everywhere."""
 
 _MOST_OF_OWNER: Final = 8
+_CREATE_RATE: Final = 0.1
+_CREATE_BURST: Final = 16
+"""Rooms of one owner: tasks, streams and a channel come and go with each."""
+_ENTERING: Final = frozenset({Action.TAKE, Action.APPLY, Action.ACCEPT})
+"""What nobody may who is banned. Whoever has a seat is kicked from it."""
 _MAX_NAME: Final = 64
 _MAX_TITLE: Final = 128
 _GOODBYE: Final = 1.0
@@ -56,11 +64,14 @@ class Rooms:
         scope: Scope,
         config: RoomsConfig,
         publish: Publish,
-        studio: Studio | None = None,
-        close: Close | None = None,
+        studio: Studio,
+        *,
+        close: Close,
+        may_enter: MayEnter,
     ) -> None:
         self._scope = scope
-        self._close = close or _keep
+        self._close = close
+        self._may_enter = may_enter
         self._studio = studio
         self._config = config
         self._publish = publish
@@ -72,6 +83,7 @@ class Rooms:
         )
         self._epoch = time.time() - trio.current_time()
         self._rooms: dict[StreamKey, LiveRoom] = {}
+        self._creating = Pace(_CREATE_RATE, _CREATE_BURST, "too many rooms: slower")
         self.battles = Battles(self._rooms, config.invite_timeout)
 
     def __len__(self) -> int:
@@ -90,6 +102,10 @@ class Rooms:
         if room is None:
             raise Refused(RefusalCode.NOT_FOUND, "there is no such room")
         return room
+
+    def media(self, key: StreamKey) -> RoomMedia | None:
+        """What carries the media of a room; None before it has begun and when it has ended."""
+        return self._studio.find(key)
 
     def options(
         self, kind: RoomKind, *, seats: int = 0, title: str = "", free: bool | None = None
@@ -118,87 +134,60 @@ class Rooms:
 
         Raises:
             Refused: BAD_REQUEST, the name; UNAUTHORIZED, FORBIDDEN, not by this caller; CONFLICT,
-                there is one; TOO_MANY.
+                there is one; TOO_MANY, rooms or tries.
         """
         check_room_name(key.name)
-        self._may_create(owner)
+        self._may_create(key, owner)
         live: LiveRoom = await self._scope.nursery.start(self._live, key, owner, options)
         return live
 
     def command(self, key: StreamKey, command: Command) -> Sequence[Event]:
-        """`Room.apply`, told to all who follow the room.
+        """Any command but KEY (`seat_key`) and SCORE (`score`), told to all who follow the room.
+
+        PKs concern two rooms (`Battles.ask`, `decline`, `stop`): what is returned are the events
+        of this one. An owner who ends a PK has lost it.
 
         Raises:
-            Refused: NOT_FOUND, there is no such room; as `Room.apply`.
+            Refused: NOT_FOUND, there is no such room; as `Room.apply`, and as `Battles` says;
+                FORBIDDEN, the user is banned.
         """
-        live = self.find(key)
-        events = live.room.apply(command, trio.current_time())
+        live, now = self.find(key), trio.current_time()
+        if command.action in _ENTERING and command.by.user:
+            self._may_enter(key, command.by.user)
+        match command.action:
+            case Action.BATTLE | Action.END_BATTLE:
+                return live.room.once(command, now, lambda: self._in_battle(live, command, now))
+            case Action.END:
+                user = command.by.user
+                events = live.room.once(command, now, lambda: live.room.end("closed", now, user))
+            case _:
+                events = live.room.apply(command, now)
         live.changed(events)
         return events
 
-    @contextmanager
-    def attended(self, key: StreamKey, user: str) -> Iterator[None]:
-        """A user is connected with a room while in the block, be it by media or for messages.
+    def seat_key(self, key: StreamKey, command: Command) -> tuple[int, str]:
+        """The seat of who sends a command KEY, and a stream key for it that holds as long as he
+        has it: whoever asks again is told the same.
 
         Raises:
-            Refused: NOT_FOUND.
+            Refused: by `Room.once`.
         """
-        with self.find(key).attended(user):
-            yield
-
-    def heard(self, key: StreamKey, seat: int, level: float) -> None:
-        """How loud a seat's microphone is right now, dBov (RFC 6464); of no room: ignored."""
-        live = self._rooms.get(key)
-        if live is not None:
-            live.heard(seat, level)
-
-    def battle(self, key: StreamKey, caller: Caller, other: StreamKey, seconds: int) -> None:
-        """Ask another room for a PK, or agree to the one it asks for (`Battles.ask`).
-
-        Raises:
-            Refused: by `Room.check`, `Battles.ask`.
-        """
-        room = self._checked(key, caller, Action.BATTLE)
-        at_once = Role.ADMIN in room.state.roles_of(caller)
-        self.battles.ask(key, other, seconds, trio.current_time(), at_once=at_once)
-
-    def end_battle(self, key: StreamKey, caller: Caller, asker: StreamKey | None = None) -> None:
-        """End the room's PK, or its asking for one; an owner who ends a PK has lost it.
-
-        asker: not to agree to the PK that this room asks for.
-
-        Raises:
-            Refused: by `Room.check`; CONFLICT, there is none.
-        """
-        room = self._checked(key, caller, Action.BATTLE)
-        now = trio.current_time()
-        if asker is not None:
-            self.battles.decline(key, asker, now)
-        elif Role.OWNER in room.state.roles_of(caller):
-            self.battles.stop(key, now, lost=True, reason="given up")
-        else:
-            self.battles.stop(key, now, lost=False, reason="ended by an operator")
-
-    def seat_key(self, key: StreamKey, caller: Caller) -> tuple[int, str]:
-        """The caller's seat, and a stream key for it that holds as long as he has it.
-
-        Raises:
-            Refused: by `Room.check`; UNAVAILABLE, this node carries no media.
-        """
-        seat = self._checked(key, caller, Action.KEY).state.taken_by(caller.user)
-        assert seat is not None  # that is who may
-        media = self._studio.find(key) if self._studio is not None else None
-        if media is None:
-            raise Refused(RefusalCode.UNAVAILABLE, "there are no media here")
-        return seat.number, media.key_of(seat.number)
+        room = self.find(key).room
+        room.once(command, trio.current_time(), lambda: ())
+        seat = room.state.taken_by(command.by.user)
+        if seat is None:  # a repeated command, of one who had a seat
+            raise Refused(RefusalCode.CONFLICT, "you have no seat any more")
+        return seat.number, self._studio.meeting(key).key_of(seat.number)
 
     def score(self, key: StreamKey, caller: Caller, points: int, gift: str) -> Battle:
         """Points for this room's side of its PK, once for each `gift` (an idempotency key).
 
+        It has no pace: it is the site's back end that counts gifts, of all who give.
+
         Raises:
             Refused: by `Room.check`, `Battles.score`.
         """
-        self._checked(key, caller, Action.SCORE)
+        self.find(key).room.check(Command(action=Action.SCORE, by=caller))
         return self.battles.score(key, points, gift, trio.current_time())
 
     async def end(self, key: StreamKey, caller: Caller, reason: str = "closed") -> RoomEnded:
@@ -207,21 +196,33 @@ class Rooms:
         Raises:
             Refused: NOT_FOUND; by `Room.check`.
         """
-        live = self.find(key)
-        self._checked(key, caller, Action.END)
-        media = self._studio.find(key) if self._studio is not None else None
-        below = media.below() if media is not None else Below()
-        live.changed(live.room.end(reason, trio.current_time(), caller.user))
+        live, now = self.find(key), trio.current_time()
+        command = Command(action=Action.END, by=caller)
+        media = self._studio.find(key)
+        below = media.below() if media is not None else Below()  # none: it is at its end
+        live.changed(live.room.once(command, now, lambda: live.room.end(reason, now, caller.user)))
         # Sessions that receive the room are below it, and in another's nursery.
         ended = await end_scopes({live.scope, *live.scope.children, *below.scopes}, reason)
         return RoomEnded(ended, below)
 
-    def _checked(self, key: StreamKey, caller: Caller, action: Action) -> Room:
-        room = self.find(key).room
-        room.check(Command(action=action, by=caller))
-        return room
+    def _in_battle(self, live: LiveRoom, command: Command, now: float) -> Sequence[Event]:
+        key, other, roles = live.key, command.other, live.room.state.roles_of(command.by)
+        told: list[Event] = []
+        with live.followed(told.append):
+            if command.action is Action.BATTLE:
+                if other is None:
+                    raise Refused(RefusalCode.BAD_REQUEST, "no other room is named")
+                at_once = Role.ADMIN in roles
+                self.battles.ask(key, other, command.seconds, now, at_once=at_once)
+            elif other is not None:
+                self.battles.decline(key, other, now)
+            elif Role.OWNER in roles:
+                self.battles.stop(key, now, lost=True, reason="given up")
+            else:
+                self.battles.stop(key, now, lost=False, reason="ended by an operator")
+        return told
 
-    def _may_create(self, owner: Caller) -> None:
+    def _may_create(self, key: StreamKey, owner: Caller) -> None:
         if not owner.user:
             raise Refused(RefusalCode.UNAUTHORIZED, "a token that names a user is needed")
         if self._config.create == "host" and not owner.roles & {"host", "admin"}:
@@ -230,12 +231,14 @@ class Rooms:
                 'rooms are created by users whose token has the role "host"',
                 hint="rooms.create: anyone lets every user do so",
             )
+        if "admin" not in owner.roles:
+            self._may_enter(key, owner.user)
+            self._creating.spend(owner.user, trio.current_time())
 
     def _check_place(self, key: StreamKey, owner: Caller) -> None:
         if key in self._rooms:
             raise Refused(RefusalCode.CONFLICT, f"there is a room {key} already")
-        if self._studio is not None:
-            self._studio.check(key)
+        self._studio.check(key)
         if len(self._rooms) >= self._config.max:
             raise Refused(RefusalCode.TOO_MANY, "too many rooms", hint="see rooms.max")
         owned = sum(live.room.state.owner == owner.user for live in self._rooms.values())
@@ -268,8 +271,7 @@ class Rooms:
             log.info("room opened", room=str(key), kind=options.kind, owner=owner.user)
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(self._bid_farewell, live)
-                if self._studio is not None:
-                    stack.enter_context(self._studio.opened(live))
+                stack.enter_context(self._studio.opened(live))
                 stack.callback(self._end, live)
                 task_status.started(live)
                 await live.run()
@@ -295,8 +297,10 @@ class Rooms:
 async def open_rooms(
     config: RoomsConfig,
     publish: Publish,
-    studio: Studio | None = None,
-    close: Close | None = None,
+    studio: Studio,
+    *,
+    close: Close,
+    may_enter: MayEnter,
 ) -> AsyncIterator[Rooms]:
     """The rooms, with the nursery they live in; leaving the block ends them all, each with a
     word to whoever follows it.
@@ -304,15 +308,12 @@ async def open_rooms(
     Args:
         config: how many, and how long they wait.
         publish: tells who follows them.
-        studio: carries their media; None: there are none.
+        studio: carries their media.
         close: ends what `publish` has told, after the last word.
+        may_enter: who is banned.
     """
     async with open_scope("rooms", "rooms", aside=True) as scope:
-        yield Rooms(scope, config, publish, studio, close)
-
-
-async def _keep(room: StreamKey) -> None:
-    """Who followed it may still read what it said."""
+        yield Rooms(scope, config, publish, studio, close=close, may_enter=may_enter)
 
 
 def check_room_name(name: str) -> str:

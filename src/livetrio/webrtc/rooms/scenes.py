@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from livetrio.media.mix.scene import Part, Rect, Scene
+from livetrio.media.mix.scene import Layout, Part, Rect, Scene
 from livetrio.packet import StreamKey
-from livetrio.webrtc.rooms.arrangement import GUEST
+from livetrio.webrtc.rooms.arrangement import GUEST, Arrangement
 from livetrio.webrtc.rooms.seat import Seat, SeatState
 from livetrio.webrtc.rooms.slots import audible, visible
 from livetrio.webrtc.rooms.state import RoomState
@@ -41,10 +41,17 @@ def scene_of(state: RoomState, guest: Guest | None, without: int = 0) -> Scene:
     arrangement = state.arrangement
     return Scene(
         tuple(parts),
-        layout="pk" if guest is not None else arrangement.layout,
+        layout=_layout(arrangement, battle=guest is not None),
         host=str(host.number) if host is not None else "",
         background=arrangement.background,
     )
+
+
+def _layout(arrangement: Arrangement, *, battle: bool) -> Layout:
+    """Side by side during a PK, unless its staff has said where the guest is to be."""
+    if battle and not (arrangement.layout == "custom" and GUEST in arrangement.rectangles):
+        return "pk"
+    return arrangement.layout
 
 
 def _part(state: RoomState, name: str, seat: Seat, stream: StreamKey, gain: float) -> Part:

@@ -7,24 +7,14 @@ each change of a picture costs a key frame.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from livetrio.webrtc.rooms.seat import Seat, SeatState, Switch
 
-__all__ = ["SlotChange", "Slots", "audible", "visible"]
-
-
-class SlotChange(NamedTuple):
-    """A slot shows another seat from now on."""
-
-    slot: int
-    """From 0 on."""
-    seat: int | None
-    """None: nothing."""
+__all__ = ["Slots", "audible", "visible"]
 
 
 class Slots:
-    """Of one viewer and one kind of media."""
+    """Of one room: which seat each of them shows, for everybody who receives it."""
 
     __slots__ = ("seats",)
 
@@ -32,32 +22,21 @@ class Slots:
         self.seats: list[int | None] = [None] * count
         """By slot."""
 
-    def assign(self, wanted: Iterable[int], *, own: int | None = None) -> list[SlotChange]:
-        """Show these seats, and no others.
+    def assign(self, wanted: Iterable[int]) -> None:
+        """Show these seats, and no others; one that is shown already keeps its slot.
 
-        Args:
-            wanted: the most important first; with more than there are slots, the first ones.
-            own: the viewer's own seat, which he is never sent.
-
-        Returns:
-            What changes: a seat that is shown already keeps its slot.
+        wanted: the most important first; with more than there are slots, the first ones.
         """
-        chosen = list(dict.fromkeys(seat for seat in wanted if seat != own))[: len(self.seats)]
-        kept = set(chosen)
+        chosen = list(dict.fromkeys(wanted))[: len(self.seats)]
+        kept = [seat if seat in chosen else None for seat in self.seats]
         fresh = iter([seat for seat in chosen if seat not in self.seats])
-        changes: list[SlotChange] = []
-        for slot, seat in enumerate(self.seats):
-            # One that loses its seat is filled before those that were free: fewer changes in all.
-            if seat is not None and seat not in kept:
-                self._show(slot, next(fresh, None), changes)
-        for slot, seat in enumerate(self.seats):
-            if seat is None and (new := next(fresh, None)) is not None:
-                self._show(slot, new, changes)
-        return sorted(changes, key=lambda change: change.slot)
-
-    def _show(self, slot: int, seat: int | None, changes: list[SlotChange]) -> None:
-        self.seats[slot] = seat
-        changes.append(SlotChange(slot, seat))
+        # One that loses its seat is filled before those that were free: fewer changes in all.
+        lost = [slot for slot, seat in enumerate(self.seats) if seat is not None]
+        free = [slot for slot, seat in enumerate(self.seats) if seat is None]
+        for slot in (*lost, *free):
+            if kept[slot] is None:
+                kept[slot] = next(fresh, None)
+        self.seats = kept
 
 
 def visible(seats: Iterable[Seat]) -> list[int]:

@@ -59,7 +59,7 @@ class RoomState:
     __slots__ = (
         "absent", "applications", "arrangement", "asks", "epoch", "free", "idle_at", "key", "kind",
         "life", "managers", "managers_version", "now", "owner", "owner_name", "phase", "pk",
-        "present", "reason", "seats", "slots", "times", "title", "until", "version",
+        "pk_version", "present", "reason", "seats", "slots", "times", "title", "until", "version",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +106,8 @@ class RoomState:
         self.applications = Applications(times.applications)
         self.pk: dict[str, Any] | None = None
         """What is told of a PK; `battles` knows the rest."""
+        self.pk_version = 0
+        """When one was asked for, began or ended last, or another room asked; not: scores."""
         self.asks: dict[str, dict[str, Any]] = {}
         """Rooms that ask for a PK, by their names."""
         self.present: set[str] = set()

@@ -7,6 +7,7 @@ once per viewer. Who sits in a seat is simply not sent that slot.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -103,6 +104,12 @@ class RoomFeed:
     def audio_slots(self) -> int:
         """How many voices."""
         return self._voices.count
+
+    @property
+    def losses(self) -> Counter[str]:
+        """Packets of sound that were not sent: skipped (too old before their turn came), thinned
+        (too many for the time), refused (no Opus). They fall when nobody hears the room."""
+        return self._voices.losses
 
     @property
     def tracks(self) -> list[SendTrack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -58,6 +59,16 @@ class RoomVoices:
     def count(self) -> int:
         """How many slots."""
         return len(self._ssrcs)
+
+    @property
+    def losses(self) -> Counter[str]:
+        """Packets that were not sent, by why; of feeds that somebody hears."""
+        losses: Counter[str] = Counter()
+        for feed in self.feeds.values():
+            losses["skipped"] += feed.skipped
+            losses["thinned"] += sum(slot.thinned for slot in feed.slots)
+            losses["refused"] += sum(slot.refused for slot in feed.slots)
+        return losses
 
     @property
     def tracks(self) -> list[SendTrack]:
