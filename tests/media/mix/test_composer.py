@@ -74,6 +74,13 @@ def worker_of() -> int:
     )
 
 
+def niceness(pid: int) -> list[int]:
+    """Of each thread of a process above our own, in the order they were made."""
+    tasks = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name))
+    stats = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
+    return [int(fields[16]) - os.nice(0) for fields in stats]
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -231,6 +238,38 @@ async def test_a_worker_that_stands_still_leaves_out_what_is_late_and_goes_on(nu
             times = [p.dts for p in of(packets, Kind.AUDIO, 1) if not p.config]
             assert max(b - a for a, b in pairwise(times)) > 200_000  # it is left out, not made up
             await hears(cursor, 440)
+        nursery.cancel_scope.cancel()
+
+
+async def test_pictures_give_way_to_sound_and_sound_to_nobody(nursery):
+    async with open_registry() as registry:
+        nursery.start_soon(compose, registry, ROOM, Stage(scene(1)), SMALL)
+        async with watch(registry) as stream:
+            await read_until(stream.ring.cursor(), lambda got: of(got, Kind.VIDEO))
+            first, *others = niceness(worker_of())
+            assert first == 0
+            assert 5 in others
+        nursery.cancel_scope.cancel()
+
+
+async def test_operators_see_what_jitter_and_lateness_did_to_the_sound(nursery):
+    async with open_registry() as registry, trio.open_nursery() as seats:
+        seats.start_soon(lambda: publish(registry, 1, video=False))
+        nursery.start_soon(compose, registry, ROOM, Stage(scene(1, picture=False)), VOICES)
+        async with watch(registry) as stream:
+            cursor = stream.ring.cursor()
+            publisher = next(c for c in stream.clients.values() if c.role == "publisher")
+            await hears(cursor, 440)
+            assert publisher.statistics().parts == 1
+            dry = publisher.statistics().underruns
+            os.kill(pid := worker_of(), signal.SIGSTOP)
+            await trio.sleep(0.5)
+            os.kill(pid, signal.SIGCONT)
+            seats.cancel_scope.cancel()  # and the sound runs dry
+            with trio.fail_after(30):
+                while not (publisher.statistics().underruns > dry):
+                    await cursor.read()
+            assert publisher.statistics().left_out > 200
         nursery.cancel_scope.cancel()
 
 

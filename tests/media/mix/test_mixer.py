@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from livetrio.media.mix.limiter import Limiter
-from livetrio.media.mix.mixer import MOST_GAIN, Mixer
+from livetrio.media.mix.mixer import MOST_GAIN, Mixer, Wear
 from livetrio.media.mix.seat_audio import BLOCK, RATE
 
 DELAY = 240
@@ -35,6 +35,18 @@ def test_voices_are_summed_each_with_its_gain():
     mixer.set({1: 1.0, 2: 0.5, 3: 2.0})
     out = feed(mixer, {1: 0.1, 2: 0.2, 3: 0.05}, 20)
     assert out[:, -1] == pytest.approx([0.3, 0.3], abs=1e-4)
+
+
+def test_what_happened_to_those_who_left_is_still_counted():
+    mixer = Mixer()
+    mixer.set({1: 1.0, 2: 1.0})
+    feed(mixer, {1: 0.1, 2: 0.1}, 20)
+    feed(mixer, {}, 10)  # both run dry
+    assert mixer.wear == Wear(underruns=2)
+    mixer.set({2: 1.0})
+    feed(mixer, {}, 2)
+    assert mixer.seat(1) is None
+    assert mixer.wear == Wear(underruns=2)
 
 
 def test_a_gain_changes_without_an_edge_and_one_that_goes_fades_out():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, NoReturn
 
 import trio
@@ -17,6 +16,7 @@ from livetrio.media.mix.cast import Cast
 from livetrio.media.mix.lanes import AAC, OPUS, PICTURE, SOUND_RECORDS, part_of
 from livetrio.media.mix.options import MixOptions
 from livetrio.media.mix.outgoing import Outgoing
+from livetrio.media.mix.report import WorkerReport, report_of
 from livetrio.media.mix.scene import Stage
 from livetrio.media.registry import Registry
 from livetrio.media.stream import Publication, Stream
@@ -35,10 +35,10 @@ _MODULE: Final = "livetrio.media.mix.worker"
 _FIRST_BACKOFF: Final = 0.2
 _LONGEST_BACKOFF: Final = 5.0
 """Seconds before a dead worker's successor is started, doubling in between ..."""
-_PACE: Final = 0.01
-"""Seconds in which packets gather; the worker looks for them every 20 ms."""
 _STEADY: Final = 10.0
 """... until one has lasted for so long."""
+_PACE: Final = 0.01
+"""Seconds in which packets gather; the worker looks for them every 20 ms."""
 _SILENCE: Final = 10.0
 """Seconds after which a worker from which nothing comes is taken to hang; there is sound to be
 sent every 20 ms, and a start takes one second."""
@@ -46,20 +46,17 @@ _TRACKS: Final = {PICTURE: (Codec.H264, 0), AAC: (Codec.AAC, 0), OPUS: (Codec.OP
 """By the worker's lane: the codec, and the track's id. RTMP and FLV send tracks with id 0."""
 
 
-@dataclass(slots=True)
-class MixStatistics:
-    """What is known of a composition, for operators; the counts never fall but the worker's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixStatistics(WorkerReport):
+    """What is known of a composition, for operators. What its worker counts begins anew with
+    each worker."""
 
     parts: int = 0
     """In the scene now."""
     restarts: int = 0
     """Workers that ended and had a successor."""
     dropped: int = 0
-    """Packets that the present worker was too slow for."""
-    faults: int = 0
-    """Packets that the present worker could not decode."""
-    left_out: int = 0
-    """Milliseconds for which the present worker was too late to mix anything."""
+    """Packets that the present worker was not sent, because it stood still."""
 
 
 async def compose(registry: Registry, key: StreamKey, stage: Stage, options: MixOptions) -> None:
@@ -106,17 +103,15 @@ class _Composition:
         self._tracks: dict[int, Track] = {}
         self._outgoing = Outgoing()
         self._restarts = 0
-        self._report: dict[str, object] = {}
+        self._report = WorkerReport()
 
     def statistics(self) -> MixStatistics:
         """The counters now."""
-        faults, left_out = self._report.get("faults"), self._report.get("left_out")
         return MixStatistics(
             parts=len(self._stage.scene.parts),
             restarts=self._restarts,
             dropped=self._outgoing.dropped,
-            faults=sum(faults.values()) if isinstance(faults, dict) else 0,
-            left_out=left_out if isinstance(left_out, int) else 0,
+            **asdict(self._report),
         )
 
     def announce(self) -> None:
@@ -149,7 +144,7 @@ class _Composition:
     async def _live(self) -> str:
         """One worker's life; how it ended."""
         self._outgoing = outgoing = Outgoing()
-        self._report = {}
+        self._report = WorkerReport()
         arguments = self._options.to_json(), repr(self._began)
         async with open_worker(_MODULE, *arguments) as worker, trio.open_nursery() as nursery:
             cast = Cast(self._registry, outgoing)
@@ -193,7 +188,7 @@ class _Composition:
                 case Word.WANT_KEY:
                     cast.ask_key_frame(part_of(message.lane)[0])
                 case Word.REPORT:
-                    self._report = json.loads(message.data)
+                    self._report = report_of(message)
         self._publication.publish(made)
 
     def _announced(self, message: Message) -> Packet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,11 +11,19 @@ from livetrio.media.mix.limiter import Limiter
 from livetrio.media.mix.resample import Sound
 from livetrio.media.mix.seat_audio import BLOCK, SeatAudio
 
-__all__ = ["MOST_GAIN", "Mixer"]
+__all__ = ["MOST_GAIN", "Mixer", "Wear"]
 
 MOST_GAIN: Final = 4.0
 """12 dB."""
 _RAMP: Final = np.linspace(0, 1, BLOCK, dtype=np.float32)
+
+
+class Wear(NamedTuple):
+    """What jitter and clocks did to seats' sound; see `SeatAudio`."""
+
+    underruns: int = 0
+    cuts: int = 0
+    adjustments: int = 0
 
 
 @dataclass(slots=True)
@@ -32,7 +40,16 @@ class Mixer:
 
     def __init__(self) -> None:
         self._channels: dict[int, _Channel] = {}
+        self._gone = Wear()  # of those that have left
         self._limiter = Limiter()
+
+    @property
+    def wear(self) -> Wear:
+        """Of all seats there ever were."""
+        wear = self._gone
+        for channel in self._channels.values():
+            wear = _worn(wear, channel.audio)
+        return wear
 
     def set(self, gains: dict[int, float]) -> None:
         """Who is heard from now on, and how loud (0 to MOST_GAIN); others fade out and go."""
@@ -56,8 +73,17 @@ class Mixer:
             if block is not None:
                 _add(total, block, gain, channel.wanted)
             if not channel.gain:
+                self._gone = _worn(self._gone, channel.audio)
                 del self._channels[name]
         return self._limiter.feed(total)
+
+
+def _worn(wear: Wear, audio: SeatAudio) -> Wear:
+    return Wear(
+        wear.underruns + audio.underruns,
+        wear.cuts + audio.cuts,
+        wear.adjustments + audio.adjustments,
+    )
 
 
 def _add(total: Sound, block: Sound, gain: float, wanted: float) -> None:

@@ -52,8 +52,9 @@ class PictureDesk:
 
     @property
     def faults(self) -> dict[int, int]:
-        """What could not be decoded, by the number of its part."""
-        return {number: each.faults for number, each in self._inputs.items() if each.faults}
+        """What could not be decoded, by the number of its part. Any thread may ask."""
+        inputs = list(self._inputs.items())  # at once, whatever the other thread does to them
+        return {number: each.faults for number, each in inputs if each.faults}
 
     def configuration(self) -> Message:
         """What announces the track."""

@@ -62,6 +62,8 @@ class SeatAudio:
         """Times sound was left out because there was far too much."""
         self.adjusted = 0
         """Samples added (or, negative, taken away) by stretching, in sum."""
+        self.adjustments = 0
+        """Blocks that were stretched or squeezed."""
         self._data: Sound = np.zeros((2, _CAPACITY), np.float32)
         self._read = MARGIN
         self._write = MARGIN
@@ -136,6 +138,7 @@ class SeatAudio:
         if size == BLOCK:
             return self._data[:, read : read + size]
         self.adjusted += BLOCK - size
+        self.adjustments += 1
         return stretched(self._data[:, read - MARGIN : read + size + MARGIN], BLOCK)
 
     def _run_dry(self) -> Sound | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from livetrio.media.mix.lanes import announced, part_of
-from livetrio.media.mix.mixer import Mixer
+from livetrio.media.mix.mixer import Mixer, Wear
 from livetrio.media.mix.scene import Scene
 from livetrio.media.mix.sound_input import SoundInput
 from livetrio.media.mix.sound_output import SoundOutput
@@ -27,6 +27,11 @@ class SoundDesk:
     def faults(self) -> dict[int, int]:
         """What could not be decoded, by the number of its part."""
         return {number: each.faults for number, each in self._inputs.items() if each.faults}
+
+    @property
+    def wear(self) -> Wear:
+        """What jitter and clocks did to all parts' sound."""
+        return self._mixer.wear
 
     def configurations(self) -> list[Message]:
         """What announces the two tracks."""

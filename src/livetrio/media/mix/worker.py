@@ -10,7 +10,6 @@ a successor goes on where this one ended.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import select
@@ -25,6 +24,7 @@ from livetrio.media.mix.inbox import Inbox
 from livetrio.media.mix.lanes import part_of, scene_of
 from livetrio.media.mix.options import MixOptions, options_from_json
 from livetrio.media.mix.picture_desk import PictureDesk
+from livetrio.media.mix.report import WorkerReport, report_message
 from livetrio.media.mix.seat_audio import BLOCK, RATE
 from livetrio.media.mix.sound_desk import SoundDesk
 from livetrio.media.transcode.pipe import Message, Unpacker, Word, pack
@@ -33,10 +33,13 @@ from livetrio.packet import US_PER_SECOND, Kind
 __all__ = ["main"]
 
 _NICENESS: Final = 5
-"""Below the server itself: a late picture harms one audience, a late server all."""
+"""Of the picture thread, below the server itself and the sound: a late picture is left out and
+the one before stays; late sound is a hole. On Linux it is the calling thread's alone."""
 _READ: Final = 256 << 10
 _LATE: Final = 10
 """Blocks of sound (20 ms) that are made up for; if it is later than that it leaves some out."""
+_DIED: Final = 1
+"""Exit status of a worker whose picture thread met a bug: its successor begins anew."""
 _REPORT_EVERY: Final = 50
 """Blocks: one second."""
 
@@ -66,19 +69,18 @@ class _Worker:
 
     def __init__(self, options: MixOptions, began: float, sink: _Sink) -> None:
         self._sound = SoundDesk(options.audio_bitrate)
-        self._pictures = PictureDesk(options) if options.video else None
-        self._fps = options.fps
+        self._pictures: PictureDesk | None = None  # once its thread has made it
+        self._options = options
         self._began = began
         self._sink = sink
         self._inbox = Inbox()
         self._times: dict[int, int | None] = {}  # replaced, never changed
-        self._left_out = 0  # blocks
+        self._late = self._left_out = 0  # blocks
 
     def run(self, source: int) -> None:
         """Serve until the input, a file's number, ends."""
-        if self._pictures is not None:
-            self._sink.send([self._pictures.configuration()])
-            threading.Thread(target=self._paint, args=(self._pictures,), daemon=True).start()
+        if self._options.video:
+            threading.Thread(target=self._compose, name="pictures", daemon=True).start()
         self._sink.send(self._sound.configurations())
         unpacker = Unpacker()
         block = math.ceil(self._now() * RATE / BLOCK)
@@ -103,7 +105,7 @@ class _Worker:
         elif message.word is not Word.WANT_KEY and part_of(message.lane)[1] is Kind.AUDIO:
             self._sound.feed(message)
             return
-        if self._pictures is not None:
+        if self._options.video:
             self._inbox.put(message)
 
     def _mix(self, block: int) -> int:
@@ -112,6 +114,8 @@ class _Worker:
         if late > _LATE:
             self._left_out += late
             block += late
+        elif late > 0:
+            self._late += 1
         self._sink.send(self._sound.mix(block * BLOCK))
         self._times = self._sound.times()
         if block % _REPORT_EVERY == 0:
@@ -119,27 +123,37 @@ class _Worker:
         return block + 1
 
     def _report(self) -> Message:
-        faults = dict(self._sound.faults)
+        faults = sum(self._sound.faults.values())
         if self._pictures is not None:
-            for number, count in self._pictures.faults.items():
-                faults[number] = faults.get(number, 0) + count
-        value = {
-            "faults": faults,
-            "left_out": self._left_out * BLOCK * 1000 // RATE,
-            "overflows": self._inbox.overflows,
-        }
-        return Message(Word.REPORT, data=json.dumps(value).encode())
+            faults += sum(self._pictures.faults.values())
+        return report_message(
+            WorkerReport(
+                faults=faults,
+                late=self._late,
+                left_out=self._left_out * BLOCK * 1000 // RATE,
+                overflows=self._inbox.overflows,
+                **self._sound.wear._asdict(),
+            )
+        )
+
+    def _compose(self) -> None:
+        """The picture thread. FFmpeg's threads, which it makes, are as patient as it is."""
+        os.nice(_NICENESS)
+        desk = self._pictures = PictureDesk(self._options)
+        self._sink.send([desk.configuration()])
+        self._paint(desk)
 
     def _paint(self, desk: PictureDesk) -> None:
-        """The picture thread."""
-        number = math.ceil(self._now() * self._fps)
+        """Pictures, for ever."""
+        fps = self._options.fps
+        number = math.ceil(self._now() * fps)
         while True:
-            wait = number / self._fps - self._now()
+            wait = number / fps - self._now()
             if wait <= 0:
-                pts = number * US_PER_SECOND // self._fps
+                pts = number * US_PER_SECOND // fps
                 self._sink.send(desk.compose(pts, self._times))
                 # What is late is left out: the next one is as good.
-                number = max(number + 1, math.ceil(self._now() * self._fps))
+                number = max(number + 1, math.ceil(self._now() * fps))
                 wait = 0
             message, lost = self._inbox.take(wait)
             if lost:
@@ -160,10 +174,16 @@ def _waiting(source: int) -> Iterator[bytes]:
             return
 
 
+def _give_up(found: threading.ExceptHookArgs) -> None:
+    """A thread met a bug: without pictures the sound alone would seem to be well."""
+    sys.excepthook(found.exc_type, found.exc_value or found.exc_type(), found.exc_traceback)
+    os._exit(_DIED)
+
+
 def main() -> None:
     """Run as a program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends us
-    os.nice(_NICENESS)
+    threading.excepthook = _give_up
     options = options_from_json(sys.argv[1])
     worker = _Worker(options, float(sys.argv[2]), _Sink(sys.stdout.buffer))
     worker.run(sys.stdin.fileno())
