@@ -9,6 +9,7 @@ import resource
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -165,6 +166,31 @@ async def test_an_flv_file_gets_its_duration_and_an_index_that_points_at_key_fra
         for offset in map(int, offsets):
             assert data[offset] == 9  # a video tag
             assert data[offset + 11] == 0x17  # AVC, key frame
+
+
+@pytest.mark.parametrize("format_", ["ts", "fmp4"])
+def test_sound_alone_costs_no_table_and_no_fragment_for_each_frame(format_):
+    sounds = [p for p in PACKETS if p.track.kind is Kind.AUDIO and p.dts < 5 * SECOND]
+    tape = make_tape(format_)
+    pieces = [*tape.feed(sounds), *tape.end()]
+    file = tape.open(pieces[0])
+    data = file.head + b"".join(file.add(piece) for piece in pieces)
+    assert 5 <= len(pieces) <= 6
+    marks = data.count(b"livetrix") if format_ == "ts" else data.count(b"moof")
+    assert marks == len(pieces)
+
+
+def test_sound_alone_in_flv_has_a_place_in_the_index_once_a_second():
+    sounds = [p for p in PACKETS if p.track.kind is Kind.AUDIO and p.dts < 5 * SECOND]
+    tape = make_tape("flv")
+    pieces = [*tape.feed(sounds), *tape.end()]
+    file = tape.open(pieces[1])
+    for piece in pieces[1:]:
+        file.add(piece)
+    ((_, patch),) = file.patches(5 * SECOND, 1 << 30)
+    times = metadata(file.head[:13] + patch)["keyframes"]["times"]
+    assert len(times) == 5
+    assert all(after - one >= 1 for one, after in pairwise(times))
 
 
 async def test_an_index_of_a_very_long_recording_still_fits(tmp_path):

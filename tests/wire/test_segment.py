@@ -143,6 +143,15 @@ def test_sound_alone_is_cut_anywhere():
     assert len(durations) == 5
 
 
+def test_sound_alone_may_be_cut_less_often_than_pictures():
+    packets = [config(AAC), *(sound(n * 20) for n in range(151))]
+    events = run(packets, target=0, sound=SECOND, part=0)
+    assert outline(events) == "[ 1000i ] [ 1000i ] [ 1000i ] [ 20i ]"
+    both = [config(AVC), config(AAC), *video_run(1.0, gop=5), *(sound(n * 20) for n in range(50))]
+    both.sort(key=lambda packet: packet.dts)
+    assert outline(run(both, target=0, sound=SECOND, part=0)).count("[") == 5
+
+
 def test_sound_waits_for_the_picture_that_begins_a_little_later():
     packets = [config(AAC), *(sound(t) for t in range(0, 400, 20)), config(AVC)]
     packets += [frame(400, key=True), sound(400), frame(440), sound(440), frame(480)]

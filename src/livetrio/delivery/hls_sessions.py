@@ -40,7 +40,10 @@ _MAX_PER_ADDRESS: Final = 200
 _ASKED_EVERY: Final = 1.0
 """Seconds between two notes that a viewer is there: moving a deadline is dear."""
 
-_Who = tuple[StreamKey, str, str]
+_Person = tuple[StreamKey, str, str]
+"""What is watched, and by whom: address and program, or a session's name."""
+_Who = tuple[bool, StreamKey, str, str]
+"""The same, and whether it is live: who watches yesterday's stream is no viewer of today's."""
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +73,7 @@ class HlsSessions:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._sessions: dict[_Who, HlsSession] = {}
-        self._kicked: dict[_Who, float] = {}
+        self._kicked: dict[_Person, float] = {}
         self._named: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -85,8 +88,8 @@ class HlsSessions:
             Refused: FORBIDDEN, kicked a moment ago.
         """
         stream, key = (watched, watched.key) if isinstance(watched, Stream) else (None, watched)
-        who = self._who(key, exchange)
-        if self._kicked.get(who, 0.0) > trio.current_time():
+        who = self._who(stream is not None, key, exchange)
+        if self._kicked.get(who[1:], 0.0) > trio.current_time():
             raise Refused(RefusalCode.FORBIDDEN, "ended by an operator")
         session = self._sessions.get(who)
         if session is None:
@@ -100,8 +103,8 @@ class HlsSessions:
         return session
 
     def sent(self, key: StreamKey, exchange: Exchange, size: int) -> HlsSession | None:
-        """So many bytes went to this viewer, if it is one."""
-        session = self._sessions.get(self._who(key, exchange))
+        """So many bytes of a live stream went to this viewer, if it is one."""
+        session = self._sessions.get(self._who(True, key, exchange))
         if session is not None:
             session.sent += size
         return session
@@ -115,7 +118,7 @@ class HlsSessions:
                 client = Client("player", "hls", scope, endpoint=session, url=path, agent=agent)
                 # Refused: the stream has ended since the request; there is nothing to be told.
                 with suppress(Refused):
-                    async with self._listed(stream, who[0], client):
+                    async with self._listed(stream, who[1], client):
                         with session.life:
                             await trio.sleep_forever()
         finally:
@@ -126,7 +129,7 @@ class HlsSessions:
             if not self._named[session.peer]:
                 del self._named[session.peer]
             if scope.reason and not (stream is not None and stream.ending):
-                self._kick(who)
+                self._kick(who[1:])
 
     @asynccontextmanager
     async def _listed(
@@ -139,19 +142,20 @@ class HlsSessions:
             async with self._registry.subscribe(key, client):
                 yield
 
-    def _kick(self, who: _Who) -> None:
+    def _kick(self, who: _Person) -> None:
         now = trio.current_time()
         if len(self._kicked) >= _MAX_KICKED:
             self._kicked = {who: until for who, until in self._kicked.items() if until > now}
         if len(self._kicked) < _MAX_KICKED:
             self._kicked[who] = now + _KICKED_FOR
 
-    def _who(self, key: StreamKey, exchange: Exchange) -> _Who:
+    def _who(self, live: bool, key: StreamKey, exchange: Exchange) -> _Who:
         request = exchange.request
         peer = exchange.connection.peer
         name = request.query.get("session", "")[:_MAX_NAME]
-        if name and ((key, "", name) in self._sessions or self._named[peer] < _MAX_PER_ADDRESS):
-            return key, "", name
-        known = (key, peer, request.agent) in self._sessions
+        is_there = (live, key, "", name) in self._sessions
+        if name and (is_there or self._named[peer] < _MAX_PER_ADDRESS):
+            return live, key, "", name
+        known = (live, key, peer, request.agent) in self._sessions
         crowded = not known and self._named[peer] >= _MAX_PER_ADDRESS
-        return key, peer, "" if crowded else request.agent
+        return live, key, peer, "" if crowded else request.agent

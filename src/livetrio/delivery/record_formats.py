@@ -27,6 +27,9 @@ FORMATS: Final[tuple[RecordFormat, ...]] = ("flv", "fmp4", "ts")
 
 _PART: Final = US_PER_SECOND
 """A fragment of an MP4 file: what is lost at most when the process is killed."""
+_SOUND: Final = US_PER_SECOND
+"""Sound alone could be cut at each frame: tables, index and fragment of one are many times as
+much as it is."""
 _CHANGES: Final = 1_000
 """Changes of configuration in that index: as many as readers look at."""
 _INDEX: Final = 2_000
@@ -154,7 +157,7 @@ class FlvFile:
             return b""  # ours stands at the beginning already
         time = max(packet.dts - self._origin, 0)
         data = tag(replace(packet, dts=time, pts=time + packet.pts - packet.dts))
-        if piece.begins:
+        if piece.begins and (packet.track.kind is Kind.VIDEO or self._is_apart(time)):
             self._keys.append((time, self._size))
         if packet.config:
             self._changes.append((time, self._size))
@@ -167,6 +170,9 @@ class FlvFile:
         there = [key for key in self._keys if key[1] < size]
         step = -(-len(there) // (_INDEX - len(changes))) or 1
         return [(self._metadata_at, self._metadata(there[::step], changes))]
+
+    def _is_apart(self, time: int) -> bool:
+        return not self._keys or time - self._keys[-1][0] >= _SOUND
 
     def _metadata(
         self, keys: Sequence[tuple[int, int]], changes: Sequence[tuple[int, int]]
@@ -204,7 +210,8 @@ class SegmentTape:
         self._ts = format_ == "ts"
         self.suffix = ".ts" if self._ts else ".mp4"
         carried = in_ts if self._ts else in_mp4
-        limits = SegmentLimits(target=0, part=_PART, longest=60 * US_PER_SECOND)
+        longest = 60 * US_PER_SECOND
+        limits = SegmentLimits(target=0, sound=_SOUND, part=_PART, longest=longest)
         self._segmenter = Segmenter(limits, frozenset(filter(carried, Codec)))
         self._start: SegmentStart | None = None
         self._tracks: Sequence[Track] = ()

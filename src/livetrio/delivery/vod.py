@@ -63,7 +63,8 @@ class PlayGate(Protocol):
 
 class VodPlayers:
     """The routes of stored media, made by the composition root; they come before those of live
-    streams, and take only paths of applications that have a folder."""
+    streams, and take only paths of applications that have a folder (see vod_live.py for those
+    that have both)."""
 
     def __init__(
         self,

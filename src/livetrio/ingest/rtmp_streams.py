@@ -116,7 +116,7 @@ class MessageStreams:
         host, connection = self._host, self._connection
         query = self.client.query | request.query
         key = await host.gate.may_play(request.app, request.name, query, connection.peer)
-        stored = key.app in host.library.apps and key not in host.registry.streams
+        stored = key.app in host.library.apps and not host.registry.has(key)
         if stored and await self._play_stored(request, key):
             return
         client = self._describe("player", key)

@@ -109,6 +109,10 @@ class Registry:
         finally:
             del self._makers[key]
 
+    def has(self, key: StreamKey) -> bool:
+        """Is this stream there, or made as soon as somebody wants it?"""
+        return key in self.streams or key in self._makers
+
     def demand(self, key: StreamKey) -> bool:
         """Somebody wants this stream: if it can be made and is not there, that begins.
 

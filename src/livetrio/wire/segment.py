@@ -34,6 +34,8 @@ class SegmentLimits:
 
     target: int = 2 * US_PER_SECOND
     """Cut at the first key frame after that; 0: at each."""
+    sound: int = 0
+    """The same where there is sound alone, every frame of which is one, if it is more."""
     longest: int = 10 * US_PER_SECOND
     """Cut without a key frame after that; also how long a beginning waits for one."""
     size: int = 50 << 20
@@ -273,8 +275,11 @@ class Segmenter:
         an early one is taken where the next might come too late."""
         if not packet.key or not lasted:
             return False
-        is_last_chance = lasted + self._gop > self.longest and 2 * lasted >= self.limits.target
-        return lasted >= self.limits.target or is_last_chance
+        target = self.limits.target
+        if packet.track.kind is Kind.AUDIO:
+            target = max(target, self.limits.sound)
+        is_last_chance = lasted + self._gop > self.longest and 2 * lasted >= target
+        return lasted >= target or is_last_chance
 
     def _begin(self, packet: Packet, events: list[Event]) -> None:
         self._open = True

@@ -55,10 +55,12 @@ class Title(Protocol):
     def points(self) -> Sequence[int]:
         """Where a decoder can start, ascending; the first of all is where the file begins."""
 
-    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet]:
+    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet | None]:
         """The frames from one of the points up to another, in decoding order; no configuration.
 
-        Reads as it goes: what is held at a time is about a second of media.
+        Reads as it goes: what is held at a time is about a second of media. None comes where
+        a block was read without a frame in it: a file may have gigabytes of nonsense, and
+        whoever reads one in a thread must be able to stop.
 
         Args:
             source: the file this is the index of.

@@ -55,7 +55,8 @@ def script(body: bytes) -> Packet:
 def played(data: bytes, first: int = 0, stop: int | None = None) -> list[Packet]:
     source = Memory(data)
     title = read_flv(source)
-    return list(title.packets(source, first, len(title.points) if stop is None else stop))
+    stop = len(title.points) if stop is None else stop
+    return [packet for packet in title.packets(source, first, stop) if packet is not None]
 
 
 def told(packets) -> list[tuple]:
@@ -154,7 +155,7 @@ def test_a_file_that_becomes_shorter_while_it_is_played_ends(monkeypatch):
     whole = source.data
     for cut in range(1_000, 1_040):  # in headers and in frames
         source.data = whole[:-cut]
-        assert 0 < len(list(title.packets(source, 0, 4))) < len(FRAMES)
+        assert 0 < len(list(filter(None, title.packets(source, 0, 4)))) < len(FRAMES)
 
 
 def test_a_tail_that_is_cut_or_broken_is_left_out():
@@ -345,3 +346,86 @@ def test_metadata_before_a_key_frame_hides_no_change_and_further_tracks_change_n
 def test_a_duration_that_cannot_be_is_not_believed(said):
     data = file([*CONFIGS, *FRAMES], about=lambda places: indexed(places) | {"duration": said})
     assert read_flv(Memory(data)).duration == pytest.approx(4 * SECOND, abs=50_000)
+
+
+def claiming(places, *, times=(0,), head: bytes = b"") -> tuple[bytes, float]:
+    """A file that says where sequence headers are, `places` behind its frames, and what is there;
+    and where its frames end."""
+    packets = [*CONFIGS, *FRAMES[:60]]
+
+    def about(base: float):
+        said = {"times": [0.0] * len(places), "filepositions": [base + p for p in places]}
+        return lambda keys: indexed(keys[:1], times) | {"sequenceheaders": said}
+
+    end = float(len(file(packets, about=about(0.0))))
+    return file(packets, about=about(end)) + head, end
+
+
+def sequence_header(said: int, size: int | None = None) -> bytes:
+    """One of H.264, of so many bytes; size: what there is."""
+    body = b"\x17\x00\x00\x00\x00".ljust(said if size is None else size, b"\x00")
+    return b"\x09" + said.to_bytes(3, "big") + bytes(7) + body
+
+
+def test_sequence_headers_that_lie_in_one_another_are_not_believed():
+    header = sequence_header(60_000, 5)
+    places = [float(len(header) * n) for n in range(800)]
+    data, _ = claiming(places, head=header * 800 + bytes(60_000))
+    source = Memory(data)
+    title = read_flv(source)
+    assert len(title.spans) == 1
+    assert source.bytes_read < 500_000
+
+
+def test_a_sequence_header_longer_than_any_record_is_none():
+    data, _ = claiming([0.0], head=sequence_header(1 << 20))
+    source = Memory(data)
+    read_flv(source)
+    assert source.bytes_read < 500_000
+    early = [CONFIGS[0], *FRAMES]
+    begin = file_header(audio=True, video=True) + sequence_header(1 << 20) + bytes(4)
+    data = begin + b"".join(map(tag, [*CONFIGS, *early]))
+    source = Memory(data)
+    assert read_flv(source).tracks[0].width == 64
+
+
+def test_sequence_headers_that_are_read_are_let_go_unless_they_change_something(monkeypatch):
+    monkeypatch.setattr(flv_title, "_MAX_CONFIGS", 1)
+    big = avc_track(128, 96)
+    packets = [*CONFIGS]
+    for packet in (p for p in FRAMES if p.track.kind is Kind.VIDEO):
+        if packet.key and packet.dts:
+            track = big if packet.dts // SECOND % 2 else VIDEO[0].track
+            packets.append(replace(packet, track=track, data=track.config, config=True, key=False))
+        packets.append(packet)
+    data = file(packets)
+    assert len(read_flv(Memory(data)).spans) == 2
+    monkeypatch.setattr(flv_title, "_MAX_CONFIGS", 1 << 20)
+    assert len(read_flv(Memory(data)).spans) == 4
+
+
+def test_of_an_index_only_so_many_points_are_looked_behind(monkeypatch):
+    data = file(changed(repeats=True), about=indexed)
+    monkeypatch.setattr(flv_title, "_MAX_CHANGES", 1)
+    source = Memory(data)
+    assert len(read_flv(source).spans) == 1
+    few = source.bytes_read
+    monkeypatch.undo()
+    whole = Memory(data)
+    read_flv(whole)
+    assert few < whole.bytes_read
+
+
+def test_what_is_of_no_track_that_is_played_can_be_left_in_the_middle_of_it(monkeypatch):
+    monkeypatch.setattr(flv_title, "_BLOCK", 1_000)
+    second = replace(VIDEO[0].track, id=1)
+    other = [replace(p, track=second) for p in VIDEO if not p.config]
+    more = [tag(p, multitrack=True) for p in other] * 9
+    huge = tag(replace(script(b"x" * 5_000), config=False))
+    plain = [tag(p) for p in [*CONFIGS, *FRAMES]]
+    data = file_header(audio=True, video=True) + b"".join([*plain, *more, huge, huge, plain[-1]])
+    source = Memory(data)
+    title = read_flv(source)
+    found = list(title.packets(source, 0, len(title.points)))
+    assert found.count(None) > 5
+    assert told(p for p in found if p is not None) == told([*FRAMES, FRAMES[-1]])

@@ -8,15 +8,16 @@ from itertools import pairwise
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit.media import aac_frame, aac_track, avc_track, sample_packets
 from kit.ts import SIZE, each, pes, read_all, section, shifted_ts, transport, ts_file
 
 from livetrio.packet import Codec, Kind, Packet, Track
 from livetrio.wire.hevc import HevcConfig
-from livetrio.wire.mpegts import pes as pes_module
+from livetrio.wire.mpegts import demux as demux_module
 from livetrio.wire.mpegts.demux import TsDemuxer
+from livetrio.wire.mpegts.elementary import Sounds
 from livetrio.wire.mpegts.frames import HEADS
 from livetrio.wire.mpegts.packets import Framing, read_packet
 from livetrio.wire.mpegts.sections import SectionReader, read_association, read_map
@@ -316,7 +317,7 @@ def test_a_frame_without_a_time_follows_the_one_before():
 
 
 def test_a_huge_pes_packet_is_passed_over_and_not_kept(monkeypatch):
-    monkeypatch.setattr(pes_module, "MAX_PES", 100_000)
+    monkeypatch.setattr(demux_module, "MAX_PES", 100_000)
     huge = [transport(0x100, pes(SETS + IDR, 0, length=0), starts=True, count=0)]
     huge += [transport(0x100, bytes(184), count=n) for n in range(1, 700)]
     last = transport(0x100, pes(SETS + IDR, 90_000), starts=True, count=700)
@@ -463,6 +464,64 @@ def test_headers_of_all_kinds_tell_sizes():
     assert (half_rate.samples, half_rate.rate) == (1_536, 24_000)
 
 
+@pytest.mark.parametrize("codec", list(HEADS))
+def test_nonsense_made_of_marks_is_not_looked_at_byte_by_byte(codec):
+    mark = b"\x0b\x77" if codec in (Codec.AC3, Codec.EAC3) else b"\xff\xf1"
+    sounds = Sounds(codec, None)
+    looks = 0
+    read = sounds._read
+
+    def counted(data: bytes):
+        nonlocal looks
+        looks += 1
+        return read(data)
+
+    sounds._read = counted
+    for _ in range(100):
+        assert sounds.take((mark + b"\xff" * 6) * 8_000, 0, 0, key=False) == []
+    assert looks < 2_500  # two bytes' nonsense is looked at as long as frames come, no longer
+    looks = 0
+    assert sounds.take(bytes(1 << 20), 0, 0, key=False) == []
+    assert looks < 10
+
+
+def test_behind_nonsense_sound_comes_again():
+    sounds = Sounds(Codec.AAC, None)
+    frame = adts(aac_frame())
+    for _ in range(3):
+        sounds.take(b"\xff\xf1" * 10_000, 0, 0, key=False)
+    for number in range(4):
+        found = sounds.take(frame * 3, number * 64_000, number * 64_000, key=False)
+    assert [p.data for p in found] == [aac_frame()] * 3
+    assert [p.dts for p in found] == [192_000, 213_333, 234_666]
+
+
+def test_a_mark_that_is_cut_in_two_is_found():
+    sounds = Sounds(Codec.AAC, None)
+    frame = adts(aac_frame())
+    sounds.take(bytes(50) + frame[:1], 0, 0, key=False)
+    found = sounds.take(frame[1:] + frame, 0, 0, key=False)
+    assert [p.data for p in found if not p.config] == [aac_frame()] * 2
+
+
+def test_a_huge_pes_packet_of_sound_is_passed_over():
+    frame = adts(aac_frame())
+    body = pes(frame * (3_000_000 // len(frame)), 90_000, length=0)
+    pieces = [body[pos : pos + 184] for pos in range(0, len(body), 184)]
+    packets = [transport(0x101, p, starts=not n, count=n) for n, p in enumerate(pieces)]
+    last = transport(0x101, pes(frame, 180_000), starts=True, count=len(packets))
+    found = frames(read_all(TsDemuxer(), SOUND + b"".join([*packets, last])), Kind.AUDIO)
+    assert [p.dts for p in found] == [2 * SECOND]
+
+
+def test_what_comes_before_time_zero_is_left_out_and_configurations_are_not():
+    demuxer = TsDemuxer(base=(90_000 * 2, 0))
+    found = read_all(demuxer, GOOD)
+    assert {p.track.kind for p in found if p.config} == {Kind.VIDEO, Kind.AUDIO}
+    assert min(min(p.dts, p.pts) for p in found) == 0
+    assert contents(found) == [p.data for p in VIDEO if p.dts >= SECOND]
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
@@ -470,6 +529,7 @@ def test_headers_of_all_kinds_tell_sizes():
     ),
     st.integers(1, 5_000),
 )
+@example([(1226, 8)], 1)
 def test_whatever_is_changed_nothing_but_frames_comes_out(changes, size):
     data = bytearray(GOOD)
     for place, value in changes:
@@ -477,6 +537,7 @@ def test_whatever_is_changed_nothing_but_frames_comes_out(changes, size):
     for packet in read_all(TsDemuxer(), bytes(data), size):
         assert packet.config or packet.data
         assert packet.dts >= 0
+        assert packet.pts >= 0
 
 
 @settings(max_examples=100, deadline=None)

@@ -16,12 +16,14 @@ from livetrio.delivery.record_formats import make_tape
 from livetrio.errors import RemoteProtocolError
 from livetrio.packet import Codec, Kind, Packet
 from livetrio.wire.avc import AvcConfig
+from livetrio.wire.mpegts import TsMuxer
 from livetrio.wire.mpegts import index as index_module
 from livetrio.wire.mpegts import survey as survey_module
 from livetrio.wire.mpegts import title as title_module
 from livetrio.wire.mpegts.index import IndexWriter, Mark, read_index
 from livetrio.wire.mpegts.title import HEAD, is_ts, read_ts
 from livetrio.wire.nal import join_units
+from livetrio.wire.segment import Sample
 
 SECOND = 1_000_000
 PACKETS = [p for p in sample_packets(4.0) if p.track.kind is not Kind.DATA]
@@ -45,7 +47,8 @@ def recorded(packets, *, forget: int = 0) -> bytes:
 def played(data: bytes, first: int = 0, stop: int | None = None) -> list[Packet]:
     source = Memory(data)
     title = read_ts(source)
-    return list(title.packets(source, first, len(title.points) if stop is None else stop))
+    stop = len(title.points) if stop is None else stop
+    return [packet for packet in title.packets(source, first, stop) if packet is not None]
 
 
 def told(packets) -> list[tuple]:
@@ -294,7 +297,7 @@ def test_a_file_that_grows_while_it_is_read_is_read_as_it_was():
     source = Memory(GOOD)
     title = read_ts(source)
     source.data = GOOD + ts_file(shifted_ts(PACKETS, 4 * SECOND))
-    found = list(title.packets(source, 0, len(title.points)))
+    found = list(filter(None, title.packets(source, 0, len(title.points))))
     assert max(p.dts for p in found) <= title.duration + SECOND
 
 
@@ -394,7 +397,7 @@ def test_a_file_is_known_by_its_sync_bytes():
 
 
 def test_there_are_bounds(monkeypatch):
-    monkeypatch.setattr(title_module, "_MAX_SPANS", 1)
+    monkeypatch.setattr(title_module, "_MAX_CHANGES", 0)
     test = ts_file(shifted_ts(PACKETS, 900 * SECOND))
     assert len(read_ts(Memory(GOOD + test)).spans) == 1
     short = transport(0x100, b"\x00\x00\x01", starts=True) + transport(0x101, b"\x00", starts=True)
@@ -403,6 +406,131 @@ def test_there_are_bounds(monkeypatch):
     junk = transport(0x101, pes(b"none", 0), starts=True)
     title = read_ts(Memory(GOOD + short + timeless + scrambled + junk))
     assert len(title.points) == 4
+
+
+def jumping(count: int) -> bytes:
+    """Key frames of one packet each, and the clock jumps at every one; sound is announced, so
+    that whoever looks for it looks on."""
+    head = each(GOOD)[:2]
+    (first,) = (p.data for p in played(GOOD, 0, 1) if p.key and p.track.kind is Kind.VIDEO)
+    config = AvcConfig.parse(avc_track().config)
+    units = [*config.sps_list, *config.pps_list, first[4:40]]
+    frame = b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
+    times = [n % 2 * 20 * 90_000 for n in range(count)]
+    keys = [
+        transport(0x100, pes(frame, time, time), starts=True, count=n, key=True)
+        for n, time in enumerate(times)
+    ]
+    return b"".join([*head, *keys])
+
+
+def test_a_change_in_every_packet_is_looked_at_once():
+    data = jumping(400)
+    source = Memory(data)
+    title = read_ts(source)
+    assert (len(title.points), len(title.spans)) == (400, 1)
+    assert source.bytes_read < 1_500_000  # a block, and four times the file
+
+
+def test_all_changes_together_are_looked_at_no_further_than_so_far(monkeypatch):
+    monkeypatch.setattr(title_module, "_MAX_LOOKED_AT", 10 * SIZE)
+    for size in ("_PIECE", "_BLOCK"):
+        monkeypatch.setattr(title_module, size, SIZE)
+    source = Memory(jumping(400))
+    read_ts(source)
+    everything = 2 * len(source.data)
+    assert everything < source.bytes_read < everything + 20 * SIZE
+
+
+def test_what_a_file_ends_with_and_nothing_plays_from_is_left_out():
+    late = 900 * 90_000
+    timed = transport(
+        0x100, pes(bytes(99), late, late, length=500), starts=True, key=True, broken=True
+    )
+    assert len(read_ts(Memory(GOOD + timed)).points) == 4
+    found = read_ts(Memory(GOOD + timed + GOOD))
+    assert len(found.points) == 9  # in the middle nothing comes of it
+    assert told(played(GOOD + timed)) == about(FRAMES)
+    again = read_ts(Memory(GOOD + timed + timed))
+    assert again.duration == pytest.approx(4 * SECOND, abs=50_000)
+    assert [span.first for span in again.spans] == [0]
+
+
+def late_sound(seconds: float) -> bytes:
+    """Sound is written that much behind the pictures that it belongs to, as in broadcasts, and
+    the file begins with a picture."""
+    behind = round(seconds * SECOND)
+    video = [p for p in FRAMES if p.track.kind is Kind.VIDEO]
+    tracks = [video[0].track, aac_track()]
+    muxer = TsMuxer(tracks)
+    data = muxer.tables()
+    sounds = [replace(p, track=aac_track()) for p in FRAMES if p.track.kind is Kind.AUDIO]
+    written = [(p.dts, p) for p in video] + [(p.dts, p) for p in sounds]
+    for _, packet in sorted(written, key=lambda pair: pair[0]):
+        is_video = packet.track.kind is Kind.VIDEO
+        dts = packet.dts + (behind if is_video else 0)
+        sample = Sample(dts, dts, 20_000, packet.key, packet.data)
+        data += muxer.write([[sample], []] if is_video else [[], [sample]])
+    return data
+
+
+def test_sound_that_is_written_late_has_no_time_before_the_beginning():
+    data = late_sound(0.5)
+    title = read_ts(Memory(data))
+    found = played(data)
+    assert min(p.dts for p in found) == 0
+    assert min(p.pts for p in found) == 0
+    sounds = [p.dts for p in found if p.track.kind is Kind.AUDIO]
+    assert sounds[0] < 25_000
+    assert len(set(sounds)) == len(sounds)
+    parts = [p for n in range(len(title.points)) for p in played(data, n, n + 1)]
+    assert told(parts) == told(found)  # of the parts further on nothing is missing
+
+
+@pytest.mark.parametrize(
+    "time", [lambda t: t + (1 << 63), lambda t: t << 40, lambda t: t << 20, lambda t: t + 90]
+)
+def test_an_index_with_other_times_than_its_key_frames_is_not_believed(time):
+    good = each(recorded(PACKETS))
+    head, row = index_module._HEAD, index_module._ROW
+    for number, packet in enumerate(good):
+        if packet.startswith(head):
+            rows = [row.unpack_from(packet, pos) for pos in range(len(head), SIZE, row.size)]
+            lie = [(min(time(t), (1 << 64) - 1) if p < 1 << 63 else t, p) for t, p in rows]
+            good[number] = (head + b"".join(row.pack(*each) for each in lie)).ljust(SIZE, b"\xff")
+    assert told(played(b"".join(good))) == about(FRAMES)
+    far = at(good, 2, (head + row.pack(90_000, 1 << 40)).ljust(SIZE, b"\xff"))
+    assert told(played(far)) == about(FRAMES)
+
+
+def test_an_index_whose_key_frames_are_not_there_is_not_believed():
+    good = each(recorded(PACKETS))
+    begins = [n for n, p in enumerate(good) if p[1] & 0x5F == 0x41 and not p[2]]
+    for broken in (transport(0x100, b"\x00\x00\x01", starts=True), transport(0x1FFF, bytes(184))):
+        data = at(good, begins[0], broken)
+        assert read_index(Memory(data)) is not None
+        assert len(read_ts(Memory(data)).points) == 3
+    nothing = b"".join([*good[:3], *good[4:5] * 0]) + recorded(PACKETS)[3 * SIZE :]
+    assert read_ts(Memory(nothing))
+
+
+def test_nonsense_can_be_left_in_the_middle_of_it(monkeypatch):
+    monkeypatch.setattr(title_module, "_BLOCK", 50 * SIZE)
+    source = Memory(GOOD)
+    title = read_ts(source)
+    middle = title.points[1]
+    assert middle
+    filler = transport(0x1FFF, bytes(184)) * 500
+    cut = next(
+        pos
+        for pos in range(len(GOOD) // 2, len(GOOD), SIZE)
+        if GOOD[pos + 1] & 0x40 and GOOD[pos + 1] & 0x1F == 1
+    )
+    source = Memory(GOOD[: cut // SIZE * SIZE] + filler + GOOD[cut // SIZE * SIZE :])
+    title = read_ts(source)
+    found = list(title.packets(source, 0, len(title.points)))
+    assert found.count(None) >= 9
+    assert told(p for p in found if p is not None) == about(FRAMES)
 
 
 @settings(max_examples=60, deadline=None)
@@ -420,4 +548,4 @@ def test_whatever_is_changed_it_plays_or_is_refused(changes, own):
         assert list(title.points) == sorted(title.points)
         for first in range(len(title.points)):
             for packet in title.packets(source, first, first + 1):
-                assert packet.data
+                assert packet is None or packet.data

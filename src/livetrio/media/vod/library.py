@@ -113,14 +113,31 @@ class Library:
 
     async def in_thread(self, job: Callable[[], T]) -> T:
         """Run something that reads from a disk. It is waited for even when cancelled: an open
-        file is not taken from under a thread."""
+        file is not taken from under a thread. So it must be short, or ask itself whether anybody
+        waits for it still."""
         return await trio.to_thread.run_sync(job, limiter=self._threads)
 
 
+class _Awaited:
+    """A file, as long as somebody waits for what is read from it: to look one through can take
+    minutes, and the server must be able to stop."""
+
+    def __init__(self, file: MediaFile) -> None:
+        self._file = file
+        self.size = file.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See `Source.read`. Raises trio.Cancelled where nobody waits any more."""
+        trio.from_thread.check_cancelled()
+        return self._file.read(offset, size)
+
+
 def _read_title(file: MediaFile) -> Title:
-    head = file.read(0, HEAD)
+    """In one of Trio's threads."""
+    source = _Awaited(file)
+    head = source.read(0, HEAD)
     if head[:3] == b"FLV":  # by content: names lie
-        return read_flv(file)
+        return read_flv(source)
     if is_ts(head):
-        return read_ts(file)
-    return read_movie(file)
+        return read_ts(source)
+    return read_movie(source)

@@ -19,6 +19,11 @@ _BATCH: Final = 512
 """Packets handed over at a time,"""
 _BATCH_SIZE: Final = 1 << 20
 """or bytes."""
+_PACKET: Final = 256
+"""Bytes that one takes beside its frame: frames can be of a byte."""
+_MOST_READ: Final = 4
+"""By so many times what is found may be smaller than what is read for it: a file can be of
+several programs."""
 
 
 class OpenTitle:
@@ -63,14 +68,16 @@ class OpenTitle:
         return TitleReader(self.title.packets(self.file, first, last), self._in_thread)
 
     async def read_all(self, first: int, stop: int, limit: int) -> list[Packet] | None:
-        """The same in one piece; None if that is more than `limit` bytes."""
+        """The same in one piece; None if that is more than `limit` bytes, or far more have to be
+        read for it."""
         packets: list[Packet] = []
-        size = 0
+        size, begun = 0, self.file.bytes_read
         reader = self.reader(first, stop)
-        while batch := await reader.read():
+        while not reader.over:
+            batch = await reader.read_some()
             packets += batch
-            size += sum([len(packet.data) for packet in batch])
-            if size > limit:
+            size += sum([len(packet.data) + _PACKET for packet in batch])
+            if size > limit or self.file.bytes_read - begun > _MOST_READ * limit:
                 return None
         return packets
 
@@ -88,7 +95,11 @@ class TitleReader:
     """A place in a file. No async generator: a read that is cancelled before it begins must not
     be the end of it."""
 
-    def __init__(self, packets: Iterator[Packet], in_thread: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(
+        self, packets: Iterator[Packet | None], in_thread: Callable[..., Awaitable[Any]]
+    ) -> None:
+        self.over = False
+        """Has the end been read?"""
         self._packets = packets
         self._in_thread = in_thread
 
@@ -98,16 +109,31 @@ class TitleReader:
         Raises:
             RemoteProtocolError, OSError: the file cannot be read any further.
         """
-        batch: list[Packet] = await self._in_thread(partial(_taken, self._packets))
+        batch: list[Packet] = []
+        while not batch and not self.over:
+            batch = await self.read_some()
+        return batch
+
+    async def read_some(self) -> list[Packet]:
+        """The frames of a block; none also where it has none, and where the file is over.
+
+        Raises:
+            As `read`.
+        """
+        batch: list[Packet]
+        batch, self.over = await self._in_thread(partial(_taken, self._packets))
         return batch
 
 
-def _taken(packets: Iterator[Packet]) -> list[Packet]:
+def _taken(packets: Iterator[Packet | None]) -> tuple[list[Packet], bool]:
+    """Some frames, and whether they are the last."""
     batch: list[Packet] = []
     size = 0
     for packet in packets:
+        if packet is None:
+            return batch, False
         batch.append(packet)
         size += len(packet.data)
         if len(batch) >= _BATCH or size >= _BATCH_SIZE:
-            break
-    return batch
+            return batch, False
+    return batch, True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from livetrio.errors import RemoteProtocolError
@@ -39,8 +39,12 @@ _WRONG: Final = US_PER_SECOND
 """How wrong the times of an index may be; some writers round them to seconds."""
 _MAX_CHANGES: Final = 1_000
 """Sequence headers in the middle of a file that are looked at."""
+_MAX_CONFIGS: Final = 4 << 20
+"""Bytes of those that are kept, for as long as the index is."""
 _STEPS_BACK: Final = 4
 """Tags before a key frame: both sequence headers, metadata, and one more."""
+_MAX_HEAD: Final = 16
+"""Bytes of a sequence header before its record."""
 _LARGEST: Final = 1e12
 """Seconds, or bytes: more is a lie, and no offset for a system call."""
 _KINDS: Final = {VIDEO: Kind.VIDEO, AUDIO: Kind.AUDIO}
@@ -78,7 +82,7 @@ class FlvTitle:
         self,
         demuxer: Demuxer,
         configs: Sequence[_Config],
-        changes: Sequence[_Config],
+        changes: Iterable[_Config],
         zero: int,
         index: Sequence[tuple[int, int]],
         duration: int,
@@ -87,7 +91,7 @@ class FlvTitle:
         Args:
             demuxer: what has read the beginning.
             configs: the sequence headers found there.
-            changes: those further on.
+            changes: those further on; each is asked for when the one before has been looked at.
             zero: time of the first frame, microseconds.
             index: of each point, time and place in the file.
             duration: microseconds.
@@ -98,25 +102,30 @@ class FlvTitle:
         self._configs = [(0, config) for config in configs]  # from which point on
         self._zero = zero
         self.spans = [Span(0, _tracks(demuxer))]
+        room = _MAX_CONFIGS
         for change in changes:
-            self._change(demuxer, change)
+            if self._change(demuxer, change):
+                room -= len(change.body)
+            if room <= 0:
+                break
         self.tracks = self.spans[0].tracks
 
-    def _change(self, demuxer: Demuxer, change: _Config) -> None:
-        """A sequence header in the middle: mostly the same once more."""
+    def _change(self, demuxer: Demuxer, change: _Config) -> bool:
+        """A sequence header in the middle: mostly the same once more. Returns: is it kept?"""
         if not demuxer.feed(change.kind, 0, change.body):
-            return
+            return False
         point = bisect_right(self._places, change.place)
         if point == len(self._places):
-            return  # what is behind the last key frame is found while playing
+            return False  # what is behind the last key frame is found while playing
         self._configs.append((point, change))
         tracks = _tracks(demuxer)
         if point == self.spans[-1].first:
             self.spans[-1] = Span(point, tracks)
         else:
             self.spans.append(Span(point, tracks))
+        return True
 
-    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet]:
+    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet | None]:
         """See `Title.packets`; where the configuration changes, the new one is among them."""
         demuxer = Demuxer()
         for point, config in self._configs:
@@ -124,15 +133,20 @@ class FlvTitle:
                 demuxer.feed(config.kind, 0, config.body)
         place = self._places[first]
         end = self._places[stop] if stop < len(self.points) else source.size
-        block, begin = b"", place
+        block, begin, found = b"", place, True
         while place < end:
             tag = _tag(block[place - begin : place - begin + _PEEK], place, source.size)
             if tag is None:
-                block, begin = source.read(place, _BLOCK), place
+                if not found:
+                    yield None
+                block, begin, found = source.read(place, _BLOCK), place, False
                 tag = _tag(block[:_PEEK], place, source.size)
                 if tag is None:
                     return  # broken, or cut off, here
             if tag.end > begin + len(block):
+                if not found:
+                    yield None
+                found = False
                 block, begin = source.read(place, max(_BLOCK, tag.end - place)), place
                 if tag.end - 4 > begin + len(block):
                     return  # the file has become shorter
@@ -140,6 +154,7 @@ class FlvTitle:
             time = max(tag.time - self._zero, 0) // US_PER_MS
             for packet in demuxer.feed(tag.kind, time, body):
                 if packet.track.kind is not Kind.DATA and not packet.track.id:
+                    found = True
                     yield packet
             place = tag.end
 
@@ -194,9 +209,17 @@ def read_flv(source: Source) -> FlvTitle:
         raise RemoteProtocolError("FLV: no key frame")
     duration = max(_end(source, about, zero, last), index[-1][0] - zero)
     places = sorted(set(found) - {config.place for config in configs})[:_MAX_CHANGES]
-    tags = [(place, tag) for place in places if (tag := _read_tag(source, place)) is not None]
-    changes = [_Config(place, tag.kind, _body(source, tag)) for place, tag in tags]
-    return FlvTitle(demuxer, configs, changes, zero, index, duration)
+    return FlvTitle(demuxer, configs, _headers(source, places), zero, index, duration)
+
+
+def _headers(source: Source, places: Iterable[int]) -> Iterator[_Config]:
+    """The sequence headers at some places, in order; none that begins in the one before."""
+    end = 0
+    for place in places:
+        tag = _read_tag(source, place)
+        if tag is not None and tag.is_config and place >= end:
+            end = tag.end
+            yield _Config(place, tag.kind, _body(source, tag))
 
 
 def _given(
@@ -229,8 +252,9 @@ def _given_changes(source: Source, about: dict[str, Value]) -> list[int] | None:
     places = [int(place) for place in _numbers(said)]
     tags = [_read_tag(source, place) for place in places[:_MAX_CHANGES]]
     is_whole = isinstance(said, list) and len(said) == len(places)
-    sound = is_whole and all(tag is not None and tag.is_config for tag in tags)
-    return places if sound else None
+    ends = [tag.end for tag in tags if tag is not None and tag.is_config]
+    apart = all(end <= place for end, place in zip(ends, places[1:], strict=False))
+    return places if is_whole and len(ends) == len(tags) and apart else None
 
 
 def _changes_before(source: Source, index: Sequence[tuple[int, int]]) -> list[int]:
@@ -247,6 +271,8 @@ def _changes_before(source: Source, index: Sequence[tuple[int, int]]) -> list[in
                 break
             if tag.is_config:
                 found.append(before)
+        if len(found) >= _MAX_CHANGES:
+            break
     return found
 
 
@@ -316,6 +342,7 @@ def _tag(head: bytes, place: int, size: int) -> _Tag | None:
     else:
         is_key = head[0] == AUDIO
         is_config = first == 0x90 or (first >> 4 == 10 and not second)
+    is_config = is_config and length <= MAX_RECORD + _MAX_HEAD
     return _Tag(head[0], time, start, start + length + 4, is_key, is_config)
 
 

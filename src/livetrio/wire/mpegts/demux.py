@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from livetrio.packet import US_PER_SECOND, Kind, Packet, Track
-from livetrio.wire.mpegts.elementary import Stream, make_stream
+from livetrio.wire.mpegts.elementary import Sounds, Stream, make_stream
 from livetrio.wire.mpegts.frames import HEADS
 from livetrio.wire.mpegts.packets import SIZE, Framing, TransportPacket, read_packet
-from livetrio.wire.mpegts.pes import Pes, PesReader
+from livetrio.wire.mpegts.pes import MAX_PES, Pes, PesReader
 from livetrio.wire.mpegts.sections import Elementary, SectionReader, read_association, read_map
 
 __all__ = ["CLOCK", "Clock", "TsDemuxer", "choose"]
@@ -24,6 +24,9 @@ CLOCK: Final = 90_000
 """Hertz of time stamps."""
 _WRAP: Final = 1 << 33
 _HALF: Final = _WRAP >> 1
+_MAX_SOUND: Final = 1 << 20
+"""Bytes of a PES packet of sound, which says its size in 16 bits: in one of `MAX_PES` there would
+be room for millions of frames."""
 _ASSOCIATION: Final = 0
 """PID of the table that says where the others are."""
 
@@ -47,10 +50,12 @@ class Clock:
 
 
 class _Lane:
-    """One stream: from transport packets to Packets."""
+    """One stream: from transport packets to Packets. Frames before time 0 are left out: sound is
+    often written half a second behind the pictures that it belongs to, so that a file which was
+    cut out of a broadcast begins with sound of pictures that it does not have."""
 
     def __init__(self, stream: Stream, base: tuple[int, int] | None) -> None:
-        self.reader = PesReader()
+        self.reader = PesReader(_MAX_SOUND if isinstance(stream, Sounds) else MAX_PES)
         self.stream = stream
         self._zero, self._at = base or (0, 0)
         self._clock = Clock(None if base is None else self._zero)
@@ -63,12 +68,22 @@ class _Lane:
             dts = pts = self._last + self._gap
         else:
             stamp = self._clock.unwrap(pes.dts)
-            dts = max((stamp - self._zero) * US_PER_SECOND // CLOCK + self._at, 0)
+            dts = (stamp - self._zero) * US_PER_SECOND // CLOCK + self._at
             shift = (pes.pts - pes.dts + _HALF) % _WRAP - _HALF
             pts = (stamp + shift - self._zero) * US_PER_SECOND // CLOCK + self._at
             self._gap = max(dts - self._last, 0)
         self._last = dts
-        return self.stream.take(pes.data, dts, pts, key=pes.key)
+        packets = self.stream.take(pes.data, dts, pts, key=pes.key)
+        if any(packet.dts < 0 or packet.pts < 0 for packet in packets):
+            packets = [self._announced(p) for p in packets if p.config or min(p.dts, p.pts) >= 0]
+        return packets
+
+    @staticmethod
+    def _announced(packet: Packet) -> Packet:
+        """A configuration counts, whatever its time."""
+        if packet.config:
+            packet.dts, packet.pts = max(packet.dts, 0), max(packet.pts, 0)
+        return packet
 
 
 class TsDemuxer:

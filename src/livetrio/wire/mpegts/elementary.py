@@ -13,7 +13,7 @@ from livetrio.errors import RemoteProtocolError
 from livetrio.packet import US_PER_SECOND, Codec, Packet, Track
 from livetrio.wire.avc import AvcConfig, AvcNal
 from livetrio.wire.hevc import HevcConfig, HevcNal, nal_type
-from livetrio.wire.mpegts.frames import HEADS, MIN_HEAD, FrameHead, track_of
+from livetrio.wire.mpegts.frames import HEADS, MARKS, MIN_HEAD, FrameHead, track_of
 from livetrio.wire.nal import annexb_units, join_units
 from livetrio.wire.tracks import MAX_RECORD, track_from_record
 
@@ -24,6 +24,10 @@ _HEVC_SETS: Final = (HevcNal.VPS, HevcNal.SPS, HevcNal.PPS)
 _MAX_SETS: Final = 31
 _AVC_LEFT_OUT: Final = frozenset({AvcNal.AUD, AvcNal.FILLER, AvcNal.END_OF_SEQUENCE})
 _HEVC_LEFT_OUT: Final = frozenset({HevcNal.AUD})
+_MOST_TRIES: Final = 1_000
+"""Places in nonsense at which a frame is looked for, before the rest of a packet is given up."""
+_TRIES_OF_A_FRAME: Final = 4
+"""By so many more a frame that is found lets nonsense be looked through."""
 
 
 class Stream(Protocol):
@@ -121,6 +125,8 @@ class Sounds:
         self.track = track
         self._codec = codec
         self._read = HEADS[codec]
+        self._mark = MARKS[codec]
+        self._tries = _MOST_TRIES
         self._about: tuple[int, ...] = ()
         self._rest = b""
         self._base = self._samples = 0  # microseconds of a PES packet's time; samples since
@@ -129,8 +135,11 @@ class Sounds:
     def take(self, data: bytes, dts: int, pts: int, *, key: bool) -> list[Packet]:  # noqa: ARG002
         """See `Stream.take`. Of nonsense between frames nothing comes out.
 
-        The time of a PES packet is that of the first frame that begins in it.
+        The time of a PES packet is that of the first frame that begins in it. Nonsense made of
+        marks would cost a look at every second byte: how many are looked at depends on how many
+        frames have been found.
         """
+        self._tries = min(self._tries + 1, _MOST_TRIES)
         packets: list[Packet] = []
         begins = len(self._rest)
         data = self._rest + data
@@ -145,7 +154,8 @@ class Sounds:
                 or not (in_step or self._followed(data, pos, head))
             ):
                 in_step = False
-                pos += 1
+                self._tries -= 1
+                pos = self._next(data, pos + 1) if self._tries > 0 else len(data)
                 continue
             if pos + head.size > len(data):
                 break
@@ -153,11 +163,17 @@ class Sounds:
                 self._base, self._samples, is_timed = pts, 0, True
             packets += self._frame(data[pos + head.skip : pos + head.size], head)
             in_step = True
+            self._tries = min(self._tries + _TRIES_OF_A_FRAME, _MOST_TRIES)
             pos += head.size
         self._rest = data[pos:]
         if pos >= begins and not is_timed:  # it has begun here, and ends in the next PES packet
             self._base, self._samples = pts, 0
         return packets
+
+    def _next(self, data: bytes, pos: int) -> int:
+        """Where a frame may begin; of the last byte that is not known yet."""
+        found = self._mark.search(data, pos)
+        return max(pos, len(data) - 1) if found is None else found.start()
 
     def _followed(self, data: bytes, pos: int, head: FrameHead) -> bool:
         """Does another frame follow? In the middle of one there may be what looks like a header."""

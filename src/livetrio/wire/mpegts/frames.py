@@ -6,6 +6,7 @@ ETSI TS 102 366 tables 4.13 and E.1.3 (AC-3, E-AC-3).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from livetrio.wire import ac3, mp3
 from livetrio.wire.aac import SAMPLE_RATES, AacConfig
 from livetrio.wire.tracks import track_from_record
 
-__all__ = ["HEADS", "MIN_HEAD", "FrameHead", "track_of"]
+__all__ = ["HEADS", "MARKS", "MIN_HEAD", "FrameHead", "track_of"]
 
 MIN_HEAD: Final = 8
 """Bytes of a frame that all of these are told by."""
@@ -104,6 +105,13 @@ HEADS: Final[dict[Codec, Callable[[bytes], FrameHead | None]]] = {
     Codec.EAC3: _dolby,
 }
 """By codec: the header that `MIN_HEAD` bytes begin with; None where they are none."""
+MARKS: Final[dict[Codec, re.Pattern[bytes]]] = {
+    Codec.AAC: re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"),
+    Codec.MP3: re.compile(rb"\xff[\xe0-\xff]"),
+    Codec.AC3: re.compile(rb"\x0b\x77"),
+    Codec.EAC3: re.compile(rb"\x0b\x77"),
+}
+"""The two bytes that such a header begins with: in nonsense the next one is found by these."""
 
 
 def track_of(codec: Codec, head: FrameHead) -> Track:

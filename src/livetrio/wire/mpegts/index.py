@@ -28,6 +28,8 @@ _NONE: Final = (1 << 64) - 1
 _BEHIND: Final = 2 * SIZE
 """It stands behind PAT and PMT, at whose place a reader begins."""
 _MAX_MARKS: Final = 500_000
+_LATEST: Final = 1 << 48
+"""In 1/90,000 s: a century. More is a lie, and in microseconds no number of 64 bits."""
 _BLOCK: Final = 4_096 * SIZE
 _MAX_SEARCH: Final = 128 << 20
 """Bytes at the end of a file among which the newest is looked for."""
@@ -94,9 +96,10 @@ def _newest(source: Source) -> int:
 
 
 def _rows(source: Source, place: int) -> list[Mark]:
-    """What the packet of a mark says; nothing if there is none."""
+    """What the packet of a mark says; nothing if there is none, or it cannot be true."""
     data = source.read(place + _BEHIND, SIZE) if place >= 0 else b""
     if len(data) < SIZE or not data.startswith(_HEAD):
         return []
     rows = [Mark(*row) for row in _ROW.iter_unpack(data[len(_HEAD) :])]
-    return [row for row in rows if row.place != _NONE]
+    rows = [row for row in rows if row.place != _NONE]
+    return rows if all(r.place < source.size and r.time < _LATEST for r in rows) else []

@@ -45,9 +45,14 @@ class _Open:
 
 
 class PesReader:
-    """One PID. Damaged packets (lost pieces, too long, scrambled) are passed over whole."""
+    """One PID. Damaged packets (lost pieces, too long, scrambled) are passed over whole.
 
-    def __init__(self) -> None:
+    Args:
+        most: bytes of a packet.
+    """
+
+    def __init__(self, most: int = MAX_PES) -> None:
+        self._most = most
         self._open: _Open | None = None
         self._counter = -1
 
@@ -109,7 +114,7 @@ class PesReader:
             return None
         current.parts.append(payload)
         current.size += len(payload)
-        if current.size > MAX_PES:
+        if current.size > self._most:
             self._open = None
         elif current.wanted and current.size >= current.wanted:
             return self.end()

@@ -6,14 +6,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Final
 
 from livetrio.errors import RemoteProtocolError
 from livetrio.packet import US_PER_SECOND, Kind, Packet, Track
 from livetrio.wire.mpegts.demux import CLOCK, TsDemuxer
-from livetrio.wire.mpegts.index import read_index
-from livetrio.wire.mpegts.packets import SIZE, Framing
+from livetrio.wire.mpegts.index import Mark, read_index
+from livetrio.wire.mpegts.packets import SIZE, Framing, read_packet
+from livetrio.wire.mpegts.pes import HEADER, read_times
 from livetrio.wire.mpegts.sections import Elementary
 from livetrio.wire.mpegts.survey import Point, Survey
 from livetrio.wire.title import Source, Span, alike, span_at
@@ -31,10 +32,14 @@ _HEAD: Final = 8 << 20
 """Bytes at the beginning, or behind a change, among which all tracks must show themselves."""
 _TAIL: Final = 2 << 20
 """Bytes behind a point in which frames that have begun before it may end."""
+_WRAP: Final = 1 << 33
 _ASTRAY: Final = US_PER_SECOND
 """Frames further than that outside of where they stand are of another timeline: behind a jump
 of the clock, up to the next key frame."""
-_MAX_SPANS: Final = 1_000
+_MAX_CHANGES: Final = 1_000
+"""Points at which something may have changed that are looked at,"""
+_MAX_LOOKED_AT: Final = 64 << 20
+"""and bytes behind all of them together."""
 
 
 def is_ts(head: bytes) -> bool:
@@ -67,7 +72,7 @@ class TsTitle:
         breaks |= {n for n in range(1, len(points)) if shifts[n] != shifts[n - 1]}
         self._breaks = sorted(breaks)
 
-    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet]:
+    def packets(self, source: Source, first: int, stop: int) -> Iterator[Packet | None]:
         """See `Title.packets`; where a configuration changes, the new one is among them."""
         breaks = self._breaks
         inner = breaks[bisect_right(breaks, first) : bisect_left(breaks, stop)]
@@ -80,7 +85,7 @@ class TsTitle:
                     yield Packet(track, time, time, track.config, config=True)
             yield from self._read(source, begin, end, number)
 
-    def _read(self, source: Source, first: int, stop: int, span: int) -> Iterator[Packet]:
+    def _read(self, source: Source, first: int, stop: int, span: int) -> Iterator[Packet | None]:
         """The frames of a part, whose frames may end a little behind it."""
         place, is_last = self._places[first], stop == len(self.points)
         end = source.size if is_last else self._places[stop]
@@ -97,33 +102,58 @@ class TsTitle:
             data = source.read(place, size)
             place += len(data)
             final = not data or place >= source.size
-            for packet in demuxer.feed(data, final=final):
-                if begins - _ASTRAY <= packet.dts <= over + _ASTRAY:
-                    yield packet
+            found = [
+                packet
+                for packet in demuxer.feed(data, final=final)
+                if begins - _ASTRAY <= packet.dts <= over + _ASTRAY
+            ]
+            yield from found or (None,)
             if final:
                 break
 
 
 def read_ts(source: Source) -> TsTitle:
-    """The index of a transport stream.
+    """The index of a transport stream. What cannot be played at its end is left out.
 
     Raises:
         RemoteProtocolError: it is none, or nothing of it can be played.
     """
-    streams, tracks = _described(source, 0, ())
+    streams, tracks = _beginning(source)
     marks = read_index(source)
-    if marks is not None:
+    if marks is not None and _agrees(source, marks, streams[0].pid):
         points = [Point(m.place, m.time, m.time, False, streams) for m in marks]
         survey = Survey(streams, points[-1])
         _look(source, survey, points[-1].place)
-        points += [point for point in survey.points if point.time > marks[-1].time]
+        points += [point for point in survey.points if point.time > points[-1].time]
     else:
         survey = Survey(streams)
         _look(source, survey, 0)
         points = survey.points
     if not points:
         raise RemoteProtocolError("MPEG-TS: no key frame")
-    return TsTitle(points, _spans(source, points, streams, tracks), survey.end)
+    spans, count = _spans(source, points, (Span(0, tracks), streams))
+    end = survey.end if count == len(points) else points[count].time
+    return TsTitle(points[:count], spans, end)
+
+
+def _agrees(source: Source, marks: Sequence[Mark], lead: int) -> bool:
+    """Do key frames have the times that an index gives them? The first, the last, and one."""
+    for mark in {marks[0], marks[len(marks) // 2], marks[-1]}:
+        stamp = _stamp_at(source, mark.place, lead)
+        if stamp is None or (stamp - mark.time) % _WRAP:
+            return False
+    return True
+
+
+def _stamp_at(source: Source, place: int, pid: int) -> int | None:
+    """The decoding time of the first frame of a stream behind a place, as written."""
+    for run in Framing().feed(source.read(place, _PIECE), final=True):
+        for pos in range(run.begin, run.end, SIZE):
+            packet = read_packet(run.data, pos)
+            if packet is None or packet.pid != pid or not packet.starts:
+                continue
+            return read_times(packet.payload)[1] if len(packet.payload) >= HEADER else None
+    return None
 
 
 def _look(source: Source, survey: Survey, place: int) -> None:
@@ -139,41 +169,90 @@ def _look(source: Source, survey: Survey, place: int) -> None:
 
 
 def _spans(
-    source: Source, points: Sequence[Point], streams: Sequence[Elementary], tracks: Sequence[Track]
-) -> list[tuple[Span, Sequence[Elementary]]]:
-    """Where something may have changed, what it has changed to."""
-    spans = [(Span(0, tracks), streams)]
-    for number, point in enumerate(points):
-        if number and point.changed and len(spans) < _MAX_SPANS:
-            streams, found = _described(source, point.place, point.streams)
-            if not alike(found, spans[-1][0].tracks):
-                spans.append((Span(number, found), streams))
-    return spans
+    source: Source, points: Sequence[Point], first: tuple[Span, Sequence[Elementary]]
+) -> tuple[list[tuple[Span, Sequence[Elementary]]], int]:
+    """Where something may have changed, what it has changed to.
+
+    Of a point no more is looked at than up to the next, and of all together so much: a file can
+    have a change in every packet.
+
+    Returns: the spans, and how many points there are before those that nothing plays from.
+    """
+    spans, left = [first], _MAX_LOOKED_AT
+    changed = [number for number, point in enumerate(points) if number and point.changed]
+    count = len(points)
+    for number, after in zip_longest(changed[:_MAX_CHANGES], changed[1:_MAX_CHANGES]):
+        end = source.size if after is None else points[after].place
+        found, looked_at = _described(source, points[number], end, left, spans[-1])
+        left -= looked_at
+        if found is None:
+            count = min(count, number)
+            continue
+        count = len(points)
+        if not alike(found, spans[-1][0].tracks):
+            spans.append((Span(number, found), points[number].streams))
+        if left <= 0:
+            break
+    return spans, count
 
 
 def _described(
-    source: Source, place: int, streams: Sequence[Elementary]
-) -> tuple[Sequence[Elementary], Sequence[Track]]:
-    """The streams from a place on, and their configurations.
+    source: Source, point: Point, end: int, most: int, before: tuple[Span, Sequence[Elementary]]
+) -> tuple[Sequence[Track] | None, int]:
+    """The configurations from a point on.
+
+    Args:
+        end: where they may change again.
+        most: bytes that may be read.
+        before: the span that ends there, and its streams.
+
+    Returns: the tracks, None where no frame is found; and how many bytes were read.
+    """
+    tracks: dict[Kind, Track] = {}
+    demuxer = TsDemuxer(point.place, streams=point.streams, tracks=before[0].tracks)
+    place, whole = point.place, min(point.place + _HEAD, source.size)
+    end = min(end, whole, point.place + most)
+    while place < end and len(tracks) < len(point.streams):
+        data = source.read(place, min(_PIECE, end - place))
+        place += len(data) or end
+        for packet in demuxer.feed(data, final=place >= end):
+            tracks.setdefault(packet.track.kind, packet.track)  # later ones are of other parts
+    if not tracks:
+        return None, place - point.place
+    if end < whole:  # a stream that goes on, and has no frame in so little, is what it was
+        for track in before[0].tracks:
+            if any(s in before[1] and s.codec is track.codec for s in point.streams):
+                tracks.setdefault(track.kind, track)
+    return _in_order(tracks), place - point.place
+
+
+def _beginning(source: Source) -> tuple[Sequence[Elementary], Sequence[Track]]:
+    """The streams that a file begins with, and their configurations.
 
     Raises:
         RemoteProtocolError: there is nothing that could be played.
     """
-    demuxer = TsDemuxer(place, streams=streams)
+    demuxer = TsDemuxer()
+    streams: Sequence[Elementary] = ()
     tracks: dict[Kind, Track] = {}
-    begin, end = place, min(place + _HEAD, source.size)
-    while begin < end and not (streams and len(tracks) == len(streams)):
-        data = source.read(begin, _PIECE)
-        begin += len(data) or end
-        for packet in demuxer.feed(data, final=begin >= source.size):
-            tracks.setdefault(packet.track.kind, packet.track)  # later ones are of other parts
+    place, end = 0, min(_HEAD, source.size)
+    while place < end and not (streams and len(tracks) == len(streams)):
+        data = source.read(place, _PIECE)
+        place += len(data) or end
+        for packet in demuxer.feed(data, final=place >= source.size):
+            tracks.setdefault(packet.track.kind, packet.track)
         streams = streams or demuxer.streams
     if not streams:
         raise RemoteProtocolError("MPEG-TS: no program with streams that could be played")
     if not tracks:
         reason = "the file is encrypted" if demuxer.scrambled else "no frame that could be played"
         raise RemoteProtocolError(f"MPEG-TS: {reason}")
-    return streams, sorted(tracks.values(), key=lambda track: track.kind is not Kind.VIDEO)
+    return streams, _in_order(tracks)
+
+
+def _in_order(tracks: dict[Kind, Track]) -> list[Track]:
+    """Video first."""
+    return sorted(tracks.values(), key=lambda track: track.kind is not Kind.VIDEO)
 
 
 def _us(ticks: int) -> int:
