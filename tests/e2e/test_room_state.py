@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -100,10 +101,49 @@ def test_an_event_of_another_life_of_the_room_has_the_state_fetched(told: Told) 
     assert seen == {"state": reopened, "asked": 2, "waiting": 0}
 
 
-def test_an_answer_that_was_overtaken_by_events_does_not_turn_back_time(told: Told) -> None:
-    heard = ["sync", "answer", *told.events[1:], "sync", "answer"]
+def test_events_that_overtake_the_answer_do_not_let_it_turn_back_time(told: Told) -> None:
+    heard = ["sync", "answer", told.events[1], "sync", *told.events[2:], "answer"]
     seen = followed([told.states[0], told.states[1]], heard)
-    assert seen["state"] == told.states[-1]
+    assert seen == {"state": told.states[-1], "asked": 2, "waiting": 0}
+
+
+def test_the_fetched_state_is_believed_whatever_version_was_believed_before(told: Told) -> None:
+    nonsense = {**told.events[1], "changes": {"version": 9e15, "seats": {"1": None}}}
+    heard = ["sync", "answer", nonsense, "sync", told.events[3], "answer", told.events[4]]
+    seen = followed([told.states[0], told.states[2]], heard)
+    assert seen == {"state": told.states[-1], "asked": 2, "waiting": 0}
+
+
+@pytest.mark.parametrize("user", ["__proto__", "constructor", "toString", "hasOwnProperty"])
+def test_users_may_have_the_names_of_what_every_object_has(told: Told, user: str) -> None:
+    code = """
+    import { RoomState, nameIn, rights } from "%s";
+    const { state, event, user } = JSON.parse(process.argv[1]);
+    const room = new RoomState(async () => structuredClone(state), () => {});
+    await room.sync();
+    const look = () => [
+      Object.entries(room.state.applications), Boolean(room.state.applications[user]),
+      rights(room.state, user, []).staff, nameIn(room.state, user),
+    ];
+    const before = look();
+    room.hear(event);
+    const during = look();
+    room.hear({ ...event, version: event.version + 1, changes:
+      JSON.parse(`{"version": ${event.version + 1}, "applications": {"${user}": null}}`) });
+    console.log(JSON.stringify([before, during, look()]));
+    """
+    state = {**told.states[0], "applications": {}, "managers": {}}
+    version = state["version"] + 1
+    applicant = {"name": "Eve", "ticket": 1}
+    changes = {"version": version, "applications": {user: applicant}}
+    event = {"life": state["life"], "version": version, "changes": changes}
+    words = json.dumps({"state": state, "event": event, "user": user})
+    module = (STATIC / "room" / "state.js").as_uri()
+    argv = [find("node"), "--input-type=module", "-e", code % module, words]
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=30)
+    before, during, after = json.loads(done.stdout)
+    assert before == after == [[], False, False, user]
+    assert during == [[[user, applicant]], True, False, "Eve"]
 
 
 def test_what_is_not_numbered_replaces_what_it_is_about(told: Told) -> None:
@@ -114,3 +154,41 @@ def test_what_is_not_numbered_replaces_what_it_is_about(told: Told) -> None:
     seen = followed([told.states[0]], ["sync", "answer", *strange, speaking, slots])
     assert seen["state"] == {**told.states[0], "speaking": [1], "slots": {"audio": [2, None]}}
     assert seen["asked"] == 1
+
+
+HEAR = """
+const t = String, keptToken = String, becomeGuest = String, describe = String, forgetToken = String;
+class Silent {
+  constructor() {
+    return new Proxy(this, { get: (_, name) => (name === "root" ? {} : () => {}) });
+  }
+}
+const ChatPanel = Silent, Danmaku = Silent;
+const subscription = { on(name, hear) { this[name] = hear; }, subscribe() {} };
+globalThis.Centrifuge = class {
+  on() {}
+  connect() {}
+  newSubscription() { return subscription; }
+};
+globalThis.location = { protocol: "http:", hostname: "localhost" };
+%s
+const heard = [];
+const chat = new Chat({}, {}, { onevent: (data) => heard.push(data) });
+chat.enter({ app: "live", name: "talk" }, { port: 1, tls: false });
+for (const publication of JSON.parse(process.argv[1])) subscription.publication(publication);
+console.log(JSON.stringify(heard));
+"""
+
+
+def test_what_has_an_author_is_no_event_of_the_room(told: Told) -> None:
+    said, event = told.events[1:3]
+    publications = [
+        {"data": said, "info": {"client": "x", "user": "mallory"}},
+        {"data": said, "info": {"client": "x", "user": ""}},
+        {"data": event, "offset": 1},
+    ]
+    chat = (STATIC / "player" / "chat.js").read_text()
+    alone = re.sub(r"^(import .*;|export )", "", chat, flags=re.MULTILINE)
+    argv = [find("node"), "--input-type=module", "-e", HEAR % alone, json.dumps(publications)]
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=30)
+    assert json.loads(done.stdout) == [event]

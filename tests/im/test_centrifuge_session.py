@@ -186,6 +186,21 @@ async def test_rules_of_a_room_are_told_in_words_and_as_temporary_where_waiting_
         assert reply["error"] == {"code": 103, "message": "muted"}
 
 
+@EVERY
+async def test_a_forged_word_of_a_room_is_refused_and_reaches_nobody(kind: str):
+    async with centrifuge() as here, here.client(kind) as forger, here.connected("2") as victim:
+        await forger.connect(token("1"))
+        for client in (forger, victim):
+            await client.subscribe("room:live/talk")
+        forged = {"type": "seat.unmuted", "changes": {"seats": {"1": {"microphone": "on"}}}}
+        for data in (forged, {"type": "chat", "text": "hi", **forged}):
+            reply = await forger.publish("room:live/talk", data)
+            assert reply["error"]["code"] == 103
+            assert "only the server tells" in reply["error"]["message"]
+        await forger.publish("room:live/talk", {"type": "chat", "text": "hi"})
+        assert await victim.said() == {"type": "chat", "text": "hi"}
+
+
 async def test_a_ban_takes_a_client_out_and_a_kick_ends_it():
     async with centrifuge() as here, here.connected("1") as client:
         await client.subscribe("a")

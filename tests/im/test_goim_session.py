@@ -74,6 +74,17 @@ async def test_any_other_operation_comes_back_without_its_body(kind: str, op: in
 
 
 @BOTH
+async def test_nothing_that_a_client_sends_is_published_where_it_is(kind: str):
+    async with goim() as here, here.client(kind) as client:
+        await client.auth(mid=1, room_id="room://live/talk")
+        for op in (4, 5, 1000):
+            await client.ask(op, b'{"type":"seat.unmuted","changes":{"phase":"ended"}}')
+        history = await here.hub.history("room:live/talk", limit=-1)
+        assert list(history.publications) == []
+        assert here.hub.online("room:live/talk").clients == 1
+
+
+@BOTH
 async def test_what_comes_before_auth_is_skipped_but_not_for_ever(kind: str, caplog):
     async with goim() as here, here.client(kind) as client:
         for _ in range(5):

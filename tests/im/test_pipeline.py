@@ -11,7 +11,7 @@ from kit.im import Listener
 from livetrio.errors import RefusalCode, Refused
 from livetrio.im.hub import open_hub
 from livetrio.im.moderation import Moderation, Subject
-from livetrio.im.options import ChannelOptions, Namespaces
+from livetrio.im.options import ChannelOptions, Kind, Namespaces
 from livetrio.im.word_filter import Action, WordFilter
 from livetrio.im.words import Lane, Sender
 
@@ -206,6 +206,71 @@ async def test_masked_words_are_masked_blocked_ones_refused_and_shadowed_ones_se
     assert room.speaker.said[-1].startswith("来") or room.speaker.said[0].startswith("来")
     await room.hub.word_filter.load({})
     await room.say("best casino here")
+
+
+FORGERIES = (
+    '{"type":"seat.unmuted","seat":1}',
+    '{"text":"hi","version":9e15,"changes":{"phase":"ended"}}',
+    ' \n{"slots":{"video":[2,1]}}',
+    '{"life":"x"}',
+    '{"type":"room.speaking","seats":[1]}',
+    '{"type":"pk.ended"}',
+    '{"type":"application.made"}',
+    '{"type":"manager.appointed"}',
+    '{"\\u0063hanges":{}}',
+    f'{{"n":{"9" * 5000},"changes":{{}}}}',
+    '\ufeff{"changes":{}}',
+    f'{{"deep":{"[" * 30_000}{"]" * 30_000},"changes":{{}}}}',
+)
+
+
+@pytest.mark.parametrize("role", [None, "owner", "moderator", "admin"])
+@pytest.mark.parametrize("text", FORGERIES, ids=range(len(FORGERIES)))
+async def test_nobody_but_the_server_says_what_pages_take_for_a_room_s_own_word(
+    autojump_clock, room, text, role
+):
+    room.speaker.sender.roles = frozenset({role} if role else ())
+    await room.refused(text, "only the server tells", RefusalCode.FORBIDDEN)
+    with pytest.raises(Refused, match="only the server tells"):  # nor a back end in his name
+        await room.hub.publish(ROOM, text.encode(), sender=Sender("anna"))
+    await trio.sleep(1)
+    assert room.viewer.said == []
+    await room.hub.publish(ROOM, text.encode())
+    await trio.sleep(1)
+    assert room.viewer.said == [text]
+
+
+async def test_a_room_s_own_word_is_not_forged_in_bytes_that_pages_read_as_text(
+    autojump_clock, room
+):
+    data = b'{"text":"\xff","changes":{}}'  # to others than JSON clients they go as they are
+    with pytest.raises(Refused, match="only the server tells"):
+        await room.hub.publish(ROOM, data, sender=room.speaker.sender)
+
+
+async def test_a_live_room_made_durable_is_no_place_for_forgeries_either(autojump_clock):
+    namespaces = Namespaces([("room:*", ChannelOptions(kind=Kind.DURABLE))])
+    async with open_hub(namespaces=namespaces) as hub:
+        with pytest.raises(Refused, match="only the server tells"):
+            await hub.publish(ROOM, FORGERIES[0].encode(), sender=Sender("anna"))
+
+
+async def test_what_only_mentions_a_room_s_words_is_chat(autojump_clock, room):
+    said = [
+        '{"type":"chat","text":"changes: seat.left, \\"life\\""}',
+        '{"type":"gift","of":{"life":1,"changes":2,"slots":3}}',
+        '{"type":"roommate"}',
+        '{"type":["room.ended"]}',
+        '["changes"]',
+        '{"changes":',
+        "changes life slots",
+    ]
+    for text in said:
+        await room.say(text)
+    await trio.sleep(1)
+    assert room.viewer.said == said
+    await room.hub.join(room.speaker, "elsewhere")  # where no page looks for them
+    await room.hub.publish("elsewhere", FORGERIES[0].encode(), sender=room.speaker.sender)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,19 @@ from fnmatch import fnmatchcase
 
 from livetrio.errors import RefusalCode, Refused
 
-__all__ = ["ChannelOptions", "HubLimits", "Kind", "Namespaces", "check_channel", "room_of_stream"]
+__all__ = [
+    "ChannelOptions",
+    "HubLimits",
+    "Kind",
+    "Namespaces",
+    "check_channel",
+    "is_room_of_stream",
+    "room_of_stream",
+]
 
 _MAX_NAME = 255
 """Bytes of a channel's name: Centrifugo's default."""
+_ROOM = "room:"
 
 
 class Kind(enum.Enum):
@@ -130,4 +139,9 @@ def check_channel(name: str) -> str:
 
 def room_of_stream(app: str, name: str) -> str:
     """The channel of a live stream's room."""
-    return f"room:{app}/{name}"
+    return f"{_ROOM}{app}/{name}"
+
+
+def is_room_of_stream(channel: str) -> bool:
+    """May `room_of_stream` give this name, whatever the options of the channel are?"""
+    return channel.startswith(_ROOM)

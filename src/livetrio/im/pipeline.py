@@ -1,18 +1,21 @@
 """Pipeline: may this be said here, in what words and in which lane; the stages in their order.
 
-ban, mute, membership; then, for those without a privileged role: quiet rooms, size, word filter,
-rate, slow mode, repeats. What a filter will refuse is refused before it counts towards a rate.
+ban, mute, membership, forgery; then, for those without a privileged role: quiet rooms, size, word
+filter, rate, slow mode, repeats. What a filter will refuse is refused before it counts towards a
+rate.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from livetrio.errors import RefusalCode, Refused
 from livetrio.im.live import kind_of
 from livetrio.im.moderation import Moderation
-from livetrio.im.options import ChannelOptions, HubLimits
+from livetrio.im.options import ChannelOptions, HubLimits, is_room_of_stream
 from livetrio.im.rate import Rates
 from livetrio.im.rules import PRIVILEGED, RoomRules, Rulebook
 from livetrio.im.word_filter import Action, WordFilter
@@ -22,6 +25,8 @@ __all__ = ["Draft", "Pipeline", "Verdict"]
 
 _MAX_TAGS = 32
 _MAX_TAG = 256
+_OF_ROOMS: Final = frozenset({"changes", "slots", "life"})
+_TYPES_OF_ROOMS: Final = ("room.", "seat.", "pk.", "application.", "manager.")
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +82,9 @@ class Pipeline:
             return Verdict(draft.data, _server_lane(draft, rules))
         privileged = not PRIVILEGED.isdisjoint(rules.roles(sender))
         self._moderation.check_speech(draft.room, sender, now, privileged=privileged)
+        if is_room_of_stream(draft.room) and _is_word_of_room(draft.data):
+            reason = "only the server tells what happens in a room"
+            raise Refused(RefusalCode.FORBIDDEN, reason)
         if privileged:
             return Verdict(draft.data, Lane.P0 if draft.lane is None else draft.lane)
         if rules.quiet:
@@ -99,6 +107,26 @@ class Pipeline:
         else:
             self._rates.check(draft.room, author, draft.data, rules, now, address)
         return Verdict(data, lane, shadowed)
+
+
+def _is_word_of_room(data: bytes) -> bool:
+    """Might a page take it for an event of a co-host room, by which seats and microphones go?
+
+    Read as leniently as any page may read it: escapes, a byte order mark, bytes that are no
+    UTF-8, numbers of any length. Refused: to look for the words in the bytes.
+    """
+    text = data.decode("utf-8-sig", "replace").lstrip()
+    if not text.startswith("{"):
+        return False
+    try:
+        words = json.loads(text, parse_int=float)
+    except RecursionError:  # deeper than we can look; JavaScript can
+        return True
+    except ValueError:
+        return False
+    kind = words.get("type")
+    typed = isinstance(kind, str) and kind.startswith(_TYPES_OF_ROOMS)
+    return typed or not _OF_ROOMS.isdisjoint(words)
 
 
 def _server_lane(draft: Draft, rules: RoomRules) -> Lane:

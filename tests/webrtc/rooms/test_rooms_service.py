@@ -318,6 +318,11 @@ async def test_seats_are_as_many_as_the_node_allows(autojump_clock, on) -> None:
             on.options("video", **fields)
 
 
+async def test_a_title_is_cleaned_of_what_cannot_be_seen_as_names_are(autojump_clock, on) -> None:
+    assert on.options("video", title=" <b>\u202eTalk\x00\n &\u200b 聊天 ").title == "<b>Talk & 聊天"
+    assert on.options("video", title="\ud800\u2066").title == ""
+
+
 async def test_an_event_whose_telling_is_cancelled_is_told_in_the_farewell(autojump_clock) -> None:
     ears = Ears()
     begun = trio.Event()

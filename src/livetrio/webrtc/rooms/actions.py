@@ -11,7 +11,7 @@ from livetrio.packet import StreamKey
 from livetrio.webrtc.rooms.arrangement import Arrangement
 from livetrio.webrtc.rooms.seat import Medium
 
-__all__ = ["Action", "Caller", "Command"]
+__all__ = ["Action", "Caller", "Command", "visible"]
 
 _MAX_USER: Final = 128
 _MAX_NAME: Final = 64
@@ -80,7 +80,7 @@ class Caller:
         if not _can_be_shown(user):
             raise Refused(RefusalCode.UNAUTHORIZED, "the token's user cannot be used in rooms")
         text = name if isinstance(name, str) else ""
-        shown = "".join(char for char in text[: 4 * _MAX_NAME] if char.isprintable()).strip()
+        shown = visible(text[: 4 * _MAX_NAME])
         return cls(user, shown[:_MAX_NAME] or user[:_MAX_NAME], roles)
 
 
@@ -130,6 +130,11 @@ class Command:
             self.action, self.user, self.seat, self.to, self.medium, self.gain, self.other,
             self.seconds, more,
         )  # fmt: skip
+
+
+def visible(text: str) -> str:
+    """What people can see of a text: no control characters, bidirectional marks, surrogates."""
+    return "".join(char for char in text if char.isprintable()).strip()
 
 
 def _can_be_shown(user: str) -> bool:

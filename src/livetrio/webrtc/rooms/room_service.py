@@ -15,7 +15,7 @@ from livetrio.errors import RefusalCode, Refused
 from livetrio.logs import get_logger
 from livetrio.net.scope import Ended, Scope, end_scopes, open_scope
 from livetrio.packet import StreamKey
-from livetrio.webrtc.rooms.actions import Action, Caller, Command
+from livetrio.webrtc.rooms.actions import Action, Caller, Command, visible
 from livetrio.webrtc.rooms.battles import Battles
 from livetrio.webrtc.rooms.events import Event
 from livetrio.webrtc.rooms.live_room import LiveRoom, Publish
@@ -115,7 +115,7 @@ class Rooms:
         Args:
             kind: "video" or "voice".
             seats: 0: as many as such a room has.
-            title: for people.
+            title: for people; what cannot be seen is left out.
             free: None: as is usual in its kind: seats are applied for in video rooms.
 
         Raises:
@@ -127,7 +127,7 @@ class Rooms:
         if len(title) > _MAX_TITLE:
             raise Refused(RefusalCode.BAD_REQUEST, f"title has at most {_MAX_TITLE} characters")
         free = kind == "voice" if free is None else free
-        return RoomOptions(kind=kind, seats=seats or most, title=title, free=free)
+        return RoomOptions(kind=kind, seats=seats or most, title=visible(title), free=free)
 
     async def create(self, key: StreamKey, owner: Caller, options: RoomOptions) -> LiveRoom:
         """A new room; whoever creates it is its owner.

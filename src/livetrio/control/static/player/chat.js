@@ -12,8 +12,9 @@ const MUTED_FOR = 600; // seconds
 const REFUSED = 3500; // Centrifugo's code for a token that is not valid
 
 export class Chat {
-  /** root: where the panel goes; screen: what danmaku fly over; onevent(data) hears all that is
-   * published, onjoined({recovered}) that everything from now on will be heard. */
+  /** root: where the panel goes; screen: what danmaku fly over; onevent(data) hears what the
+   * server publishes, and nobody else, onjoined({recovered}) that everything from now on will be
+   * heard. */
   constructor(root, screen, { onevent = () => {}, onjoined = () => {} } = {}) {
     this.token = keptToken();
     this.onevent = onevent;
@@ -95,7 +96,7 @@ export class Chat {
   #join() {
     const subscription = this.client.newSubscription(this.room, { recoverable: true });
     subscription.on("publication", (publication) => {
-      this.onevent(publication.data);
+      if (!publication.info) this.onevent(publication.data); // info: who said it; the server is nobody
       this.#hear(publication);
     });
     subscription.on("subscribing", () => this.panel.state("connecting"));
@@ -170,6 +171,7 @@ export class Chat {
       user: info?.user ?? "", client: info?.client ?? "", name: nameOf(info),
       self: this.#isMe(info),
     };
+    if (info && `${said.type}`.startsWith("stream.")) return; // the server has no name
     switch (said.type) {
       case "stream.viewers":
         this.panel.online(said.online);

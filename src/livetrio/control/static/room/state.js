@@ -3,11 +3,12 @@
 const HELD = 500; // events kept while the state is being fetched; a gap means to fetch again
 const AGAIN = { first: 2000, last: 30000 }; // milliseconds until it is asked for again where that failed
 
-/** A JSON merge patch (RFC 7396). */
+/** A JSON merge patch (RFC 7396). Its objects inherit nothing: a user may be called "constructor"
+ * or "__proto__", and be looked up like any other. */
 export function merge(state, patch) {
   if (patch === null || typeof patch !== "object" || Array.isArray(patch)) return patch;
   const whole = state !== null && typeof state === "object" && !Array.isArray(state);
-  const result = whole ? { ...state } : {};
+  const result = Object.assign(Object.create(null), whole ? state : {});
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) delete result[name];
     else result[name] = merge(result[name], value);
@@ -56,7 +57,8 @@ export class RoomState {
     const { held } = this;
     this.held = null;
     if (this.closed) return;
-    if (fetched) this.#take(fetched, null);
+    // Whatever was believed: events that are newer than the answer are among those held.
+    if (fetched) this.#take(merge(null, fetched), null);
     for (const event of held) this.hear(event);
     if (this.again) {
       this.again = false;
@@ -82,7 +84,7 @@ export class RoomState {
       if (numbered) this.sync(); // opened anew; or an old word of the one before, and no harm done
     } else if (!numbered) {
       const news = event.slots ? { slots: event.slots } : { speaking: event.seats ?? [] };
-      this.#take({ ...state, ...news }, event);
+      this.#take(Object.assign(Object.create(null), state, news), event);
     } else if (event.version === state.version + 1) {
       this.#take(merge(state, event.changes), event);
     } else if (event.version > state.version) this.sync();
@@ -97,8 +99,6 @@ export class RoomState {
 
   #take(state, event) {
     const { state: known } = this;
-    // an answer that was overtaken by events
-    if (!event && known && known.life === state.life && known.version > state.version) return;
     this.state = state;
     this.onchange(state, event, known);
   }
