@@ -175,7 +175,7 @@ async def _foundations(config: Config, listeners: Mapping[str, Listener]) -> Asy
     renditions = Renditions(config.rendition)
     fetcher = Fetcher(verify_tls=config.relay.verify_tls)
     tokens = ImTokens(config.im.token, fetcher.get)
-    seats = SeatBook(tokens.verify)
+    seats = SeatBook(tokens.verify, open_seats=config.rooms.open_seats)
     async with (
         # Outside of every nursery: an error of its start is raised as it is, in no group.
         opened_room_keys(config) as keys,

@@ -25,25 +25,26 @@ PEER = "192.0.2.1"
 
 
 async def verify(token: str) -> Claims:
-    """Tokens are "x.user.y" here."""
-    first, user, _ = token.split(".")
+    """Tokens are "x.user.role" here."""
+    first, user, role = token.split(".")
     if first != "x":
         raise Refused(RefusalCode.UNAUTHORIZED, "the token is not valid")
-    return Claims(sub=user)
+    return Claims(sub=user, roles=frozenset({role}))
 
 
 class House:
     """A gate, and a room in which anna and bob sit."""
 
-    def __init__(self) -> None:
-        self.book = SeatBook(verify)
+    def __init__(self, *, open_seats: bool = False) -> None:
+        self.book = SeatBook(verify, open_seats=open_seats)
         self.keys = MemoryKeys()
         self.gate = Gate(APPS, AccessConfig(), self.keys, seats=self.book, clock=lambda: 0.0)
         self.sitting = {1: "anna", 2: "bob"}
 
     @contextmanager
     def room(self, key: StreamKey = ROOM) -> Iterator[SeatEntry]:
-        with self.book.entered(key, lambda seat: self.sitting.get(seat, "")) as entry:
+        sits = self.sitting
+        with self.book.entered(key, lambda seat: sits.get(seat, ""), "olga".__eq__) as entry:
             yield entry
 
     async def publish(self, name: str, app: str = "live", **query: str) -> object:
@@ -138,24 +139,89 @@ async def test_the_key_of_a_seat_is_as_good_as_its_user_s_token_until_it_is_forg
         assert entry.key(2) != key
 
 
-async def test_what_a_seat_hears_is_for_who_sits_there_and_all_else_for_everybody() -> None:
+async def test_what_a_seat_hears_is_for_who_sits_there() -> None:
     house = House()
     with house.room() as entry:
         assert await house.play("talk~2", token="x.bob.y") == "talk~2"
         assert await house.play("talk~2", key=entry.key(2)) == "talk~2"
         assert await house.play("talk~2", token="x.anna.y") == RefusalCode.FORBIDDEN
+        assert await house.play("talk~2", token="x.olga.admin") == RefusalCode.FORBIDDEN
         assert await house.play("talk~2") == RefusalCode.UNAUTHORIZED
-        assert await house.play("talk") == "talk"
-        assert await house.play("talk/1") == "talk/1"
     assert await house.play("talk~2") == "talk~2"
+
+
+async def test_what_a_seat_sends_is_for_its_user_and_for_who_keeps_order() -> None:
+    house = House()
+    with house.room() as entry:
+        assert await house.play("talk") == "talk"
+        assert await house.play("talk/2") == RefusalCode.UNAUTHORIZED
+        assert await house.play("talk/2", key=entry.key(1)) == RefusalCode.UNAUTHORIZED
+        for stranger in ("x.anna.y", "x.carl.host", "x..y"):
+            assert await house.play("talk/2", token=stranger) == RefusalCode.FORBIDDEN
+        assert await house.play("talk/2", key=entry.key(2)) == "talk/2"
+        for friend in ("x.bob.y", "x.olga.y", "x.carl.moderator", "x..admin"):
+            assert await house.play("talk/2", token=friend) == "talk/2"
+            if "bob" not in friend:
+                assert await house.publish("talk/2", token=friend) == RefusalCode.FORBIDDEN
+    assert await house.play("talk/2") == "talk/2"
+
+
+async def test_open_seats_are_played_by_everybody_and_published_and_heard_by_nobody_else() -> None:
+    house = House(open_seats=True)
+    with house.room():
+        assert await house.play("talk/2") == "talk/2"
+        assert await house.play("talk~2") == RefusalCode.UNAUTHORIZED
+        assert await house.publish("talk/2", token="x.anna.y") == RefusalCode.FORBIDDEN
 
 
 async def test_keys_of_seats_cannot_be_guessed_for_long() -> None:
     house = House()
     with house.room():
         answers = [await house.publish("talk/1", key=f"guess {n}") for n in range(100)]
+        assert answers.count(RefusalCode.UNAUTHORIZED) == 10
         assert answers[-1] == RefusalCode.TOO_MANY
-        assert await house.publish("talk/1", token="x.anna.y") == RefusalCode.TOO_MANY
+        assert await house.publish("talk/1", token="z.anna.y") == RefusalCode.TOO_MANY
+
+
+async def test_others_of_his_address_lock_nobody_out_of_his_seat() -> None:
+    house = House()
+    with house.room() as entry:
+        key = entry.key(1)
+        for _ in range(30):  # nothing shown, and nothing wrong: no guesses
+            assert await house.play("talk~1") == RefusalCode.UNAUTHORIZED
+            assert await house.publish("talk/1", token="x.bob.y") == RefusalCode.FORBIDDEN
+        assert await house.publish("talk/1", token="x.anna.y") == ("anna", True)
+        for n in range(30):
+            await house.publish("talk/1", key=f"guess {n}")
+        assert await house.publish("talk/1", key=key) == ("anna", True)
+
+
+async def test_a_yes_holds_while_its_user_sits_there() -> None:
+    house = House()
+    with house.room() as entry:
+        for query in ({"token": "x.bob.y"}, {"key": entry.key(2)}):
+            house.sitting[2] = "bob"
+            grant = await house.gate.may_publish("live", "talk/2", query, PEER)
+            grant.confirm()
+            house.sitting[2] = "dave"
+            with pytest.raises(Refused) as refusal:
+                grant.confirm()
+            assert refusal.value.code is RefusalCode.FORBIDDEN
+        house.sitting[2] = "bob"
+        grant = await house.gate.may_publish("live", "talk/2", {"token": "x.bob.y"}, PEER)
+    with pytest.raises(Refused):
+        grant.confirm()
+
+
+async def test_a_yes_to_a_stream_holds_until_a_room_has_its_name() -> None:
+    house = House()
+    key = await house.keys.get("talk")
+    for app, name in (("live", key), ("open", "talk")):
+        grant = await house.gate.may_publish(app, name, {}, PEER)
+        grant.confirm()
+        with house.room(StreamKey(app, "talk")), pytest.raises(Refused):
+            grant.confirm()
+        grant.confirm()
 
 
 async def test_a_livego_key_does_not_lead_into_a_room_that_has_its_name() -> None:

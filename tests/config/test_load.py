@@ -282,11 +282,13 @@ SAMPLES = {
     "rooms.invite_timeout": ("15", lambda c: c.rooms.invite_timeout, 15),
     "rooms.applications": ("50", lambda c: c.rooms.applications, 50),
     "rooms.voices": ("5", lambda c: c.rooms.voices, 5),
+    "rooms.open_seats": ("true", lambda c: c.rooms.open_seats, True),
     "rooms.mix.width": ("640", lambda c: c.rooms.mix.width, 640),
     "rooms.mix.height": ("360", lambda c: c.rooms.mix.height, 360),
     "rooms.mix.fps": ("15", lambda c: c.rooms.mix.fps, 15),
     "rooms.mix.video_bitrate": ("900000", lambda c: c.rooms.mix.video_bitrate, 900_000),
     "rooms.mix.audio_bitrate": ("64000", lambda c: c.rooms.mix.audio_bitrate, 64_000),
+    "rooms.mix.max": ("6", lambda c: c.rooms.mix.max, 6),
     "rooms.mix.linger": ("5", lambda c: c.rooms.mix.linger, 5.0),
     "rooms.mix.font": ("/a.ttf", lambda c: c.rooms.mix.font, Path("/a.ttf")),
     "turn.urls": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import jwt
 import pytest
 import trio
 from kit.browser_media import FAKE_DEVICES, place, whep
@@ -114,7 +115,8 @@ async def watching() -> AsyncIterator[Watching]:
         await ann.enter("Ann")
         await bob.enter("Bob", seat=False)
         await carl.browser.open(place(server, "web", "/blank"))
-        await whep(carl.browser, place(server, "web", "/live/party/1/whep"))
+        proof = jwt.encode({"sub": "carl", "roles": ["moderator"]}, SECRET)
+        await whep(carl.browser, place(server, "web", f"/live/party/1/whep?token={proof}"))
         here = Watching(server, ann, [one, two])
         await here.until([0, 0].__eq__, 30)
         yield here

@@ -91,7 +91,7 @@ async def test_a_full_room_that_is_deleted_leaves_nothing_and_the_answer_counts_
         times.append(found["milliseconds"])
         return crowd, found, took
 
-    async with room_server(tmp_path) as site:
+    async with room_server(tmp_path, rooms={"open_seats": True}) as site:
         before = await left(site)
         crowd, found, longest = await ended(site, None)
         print(found)
@@ -123,7 +123,12 @@ async def test_a_server_that_is_cancelled_with_a_full_room_leaves_no_task_proces
 ) -> None:
     mix = MixConfig(**MIX)
     config = node_config(
-        tmp_path, token=ImTokenConfig(secret=SECRET), create="anyone", mix=mix, play_wait=30.0
+        tmp_path,
+        token=ImTokenConfig(secret=SECRET),
+        create="anyone",
+        open_seats=True,
+        mix=mix,
+        play_wait=30.0,
     )
     chance, times, composed = random.Random(SEED), [], 0
 
@@ -167,7 +172,10 @@ async def test_a_server_that_is_cancelled_with_a_full_room_leaves_no_task_proces
 async def test_a_server_with_a_full_room_that_is_told_to_stop_or_killed_leaves_no_process(
     tmp_path: Path, tags: list[Tag], number: signal.Signals
 ) -> None:
-    async with room_server(tmp_path, grace_period=2) as site, trio.open_nursery() as nursery:
+    async with (
+        room_server(tmp_path, grace_period=2, rooms={"open_seats": True}) as site,
+        trio.open_nursery() as nursery,
+    ):
         crowd = RoomCrowd(site, tags)
         nursery.start_soon(crowd.run)
         await eventually(lambda: crowd.flows, deadline=60)

@@ -11,6 +11,7 @@ import trio
 from kit.control import FakeKeys, Parts, control
 from livetrio.access.bearer import BearerGate
 from livetrio.access.gate import Gate
+from livetrio.access.seats import SeatBook
 from livetrio.config import AccessConfig, AppConfig, JwtConfig, TurnConfig
 from livetrio.control.public import public_app
 from livetrio.control.signalling import Signalling
@@ -187,6 +188,7 @@ async def stage(
     jwt: JwtConfig | None = None,
     trusted=(),
     strict: bool = False,
+    seats: SeatBook | None = None,
     engine=None,
     renditions=None,
 ) -> AsyncIterator[Stage]:
@@ -198,7 +200,7 @@ async def stage(
         engine, keys = engine or FakeEngine(), GateKeys()
         renditions = renditions or FakeRenditions()
         apps = {"live": AppConfig(name="live", auth="none"), "keyed": AppConfig(name="keyed")}
-        gate = BearerGate(Gate(apps, AccessConfig(strict_keys=strict), keys), apps)
+        gate = BearerGate(Gate(apps, AccessConfig(strict_keys=strict), keys, seats=seats), apps)
         async with open_sessions(
             engine, parts.context.registry, gate, Editions(renditions),
             caps=caps, play_wait=play_wait, connect_timeout=connect_timeout,

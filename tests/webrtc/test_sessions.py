@@ -12,6 +12,8 @@ from kit.fake_engine import OFFER, stage
 from kit.logs import lines
 from kit.packets import VIDEO, audio, config, gop, video
 
+from livetrio.access.im_token import Claims
+from livetrio.access.seats import SeatBook
 from livetrio.errors import RefusalCode, Refused, RemoteProtocolError
 from livetrio.media.edition import Edition
 from livetrio.media.ring import Ring
@@ -81,6 +83,30 @@ class TestPublishing:
             stream = on.registry.streams[StreamKey("keyed", "room")]
             assert stream.publication is on.link.publication
             assert stream.publication.client is session.client
+
+    async def test_who_has_lost_his_seat_before_he_was_connected_does_not_take_it_over(
+        self,
+    ) -> None:
+        async def whose(token: str) -> Claims:
+            return Claims(sub=token.split(".")[1])
+
+        sitting = {2: "bob"}
+        seats = SeatBook(whose)
+        asked = replace(PUBLISH, name="talk/2", token="x.bob.y")
+        with seats.entered(StreamKey("live", "talk"), lambda seat: sitting.get(seat, "")):
+            async with stage(seats=seats) as on:
+                bob = await on.sessions.publish(asked, OFFER)
+                sitting[2] = "dave"
+                await on.sessions.publish(replace(asked, token="x.dave.y"), OFFER)
+                dave = on.engine.links[1]
+                dave.connect()
+                await dave.running.wait()
+                on.engine.links[0].connect()
+                await bob.scope.wait_closed()
+                assert bob.scope.reason == "the seat or its room is somebody else's by now"
+                stream = on.registry.streams[StreamKey("live", "talk/2")]
+                assert stream.publication is dave.publication
+                assert not dave.scope.gone
 
     async def test_of_two_that_connect_the_later_is_refused_and_the_log_says_so(
         self, caplog

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
@@ -47,6 +48,18 @@ class PublishGrant:
     """Was a room's key shown? Else a name was enough, and who came is anybody."""
     user: str = ""
     """Who proved to sit on this seat of a co-host room; "": it is none."""
+    holds: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
+    """Would the co-host room of this name, if there is one, still say yes?"""
+
+    def confirm(self) -> None:
+        """To be called by whoever has waited since, just before it is used: who may publish can
+        change, and one who may no more must not take the stream over from one who may.
+
+        Raises:
+            Refused: FORBIDDEN.
+        """
+        if not self.holds():
+            raise Refused(RefusalCode.FORBIDDEN, "the seat or its room is somebody else's by now")
 
 
 class Gate:
@@ -99,7 +112,8 @@ class Gate:
             if place.minus:
                 raise Refused(RefusalCode.FORBIDDEN, "that is the composed stream of a room")
             user = await self._by_seat(place, query, peer)
-            return PublishGrant(StreamKey(app, name), True, True, user)
+            holds = partial(self._sits, place, user)
+            return PublishGrant(StreamKey(app, name), True, True, user, holds)
         if self.takes_any_name(app):
             # Nothing to guess here, hence no limit; but a known key still leads to its room.
             room = await self._ask(self._keys.room_of(name))
@@ -135,17 +149,27 @@ class Gate:
             raise
         self._failures.give_back(peer)
 
-    async def _by_seat(self, place: Place, query: Mapping[str, str], peer: str) -> str:
-        """The user who sits there, and asks."""
+    async def _by_seat(
+        self, place: Place, query: Mapping[str, str], peer: str, *, overseen: bool = False
+    ) -> str:
+        """The user who sits there (or keeps order), and asks."""
         assert self._seats is not None  # that is where the place comes from
-        with self._limited(peer):
-            return await self._seats.holder(place, query)
+        guessing = partial(self._limited, peer)
+        return await self._seats.holder(place, query, overseen=overseen, guessing=guessing)
+
+    def _sits(self, place: Place, user: str) -> bool:
+        return self._seats is not None and self._seats.sits(place, user)
+
+    def _is_closed(self, place: Place) -> bool:
+        """Is this what only some may hear?"""
+        opened = self._seats is not None and self._seats.open_seats
+        return place.minus or (bool(place.seat) and not opened)
 
     def _unless_of_a_room(self, grant: PublishGrant) -> PublishGrant:
         """A key may lead to a name that a co-host room has taken meanwhile."""
         if self.place(*grant.key) is not None:
             raise Refused(RefusalCode.FORBIDDEN, "a co-host room has this name")
-        return grant
+        return replace(grant, holds=lambda: self.place(*grant.key) is None)
 
     async def _by_key(self, app: str, name: str) -> PublishGrant:
         room = await self._ask(self._keys.room_of(name))
@@ -176,7 +200,8 @@ class Gate:
     ) -> StreamKey:
         """Decide on playing `app/name?query`, a stream or a stored file; everybody may, in an
         app that is live or has files, but for what a seat of a co-host room hears: that is for
-        whoever sits there.
+        whoever sits there. What it sends is for him, and for whoever keeps order in the room,
+        unless `open_seats`.
 
         Raises:
             Refused: BAD_REQUEST, FORBIDDEN (no such app, or neither; somebody else's seat),
@@ -184,8 +209,8 @@ class Gate:
         """
         config = self._apps.get(app)
         self._app(app, name, live=config is None or config.play is None)
-        if (place := self.place(app, name)) is not None and place.minus:
-            await self._by_seat(place, query, peer)
+        if (place := self.place(app, name)) is not None and self._is_closed(place):
+            await self._by_seat(place, query, peer, overseen=not place.minus)
         return StreamKey(app, name)
 
     def is_live(self, app: str) -> bool:

@@ -2,7 +2,9 @@
 
 While a room `{app}/{room}` lives, `{room}/{n}` is published by the user who sits on seat n and by
 nobody else, `{room}` and `{room}~{n}` by the room itself, and `{room}~{n}` is heard on seat n
-only. A user shows his token, or the key of the seat, which a program without tokens (OBS) has.
+only. What a seat sends is played by its user and by whoever keeps order, since it is not muted
+there, and by others only with `open_seats`. A user shows his token, or the key of the seat, which
+a program without tokens (OBS) has.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -27,9 +29,13 @@ Verify = Callable[[str], Awaitable[Claims]]
 """What a token says (`ImTokens.verify`)."""
 Sits = Callable[[int], str]
 """The user who sits on a seat; "" if nobody does, or there is no such seat."""
+Guessing = Callable[[], AbstractContextManager[None]]
+"""Entered while a proof is checked that may be a guess; it may refuse to be."""
 
 _NAME: Final = re.compile(r"([^/~]+)(?:([/~])([1-9][0-9]{0,3}))?")
 _KEY_BYTES: Final = 18
+_ORDERLY: Final = frozenset({"admin", "moderator"})
+"""Roles of tokens that hold in every room."""
 
 
 def seat_stream(room: StreamKey, seat: int) -> StreamKey:
@@ -63,6 +69,7 @@ class SeatEntry:
     """A room in the book. Made by `SeatBook.entered`."""
 
     sits: Sits
+    keeps_order: Callable[[str], bool]
     _keys: dict[int, str] = field(default_factory=dict)
 
     def key(self, seat: int) -> str:
@@ -82,20 +89,36 @@ class SeatEntry:
 class SeatBook:
     """Made once per node; the gate asks it."""
 
-    def __init__(self, verify: Verify) -> None:
+    def __init__(self, verify: Verify, *, open_seats: bool = False) -> None:
+        """
+        Args:
+            verify: what tokens say.
+            open_seats: may everybody play what seats send, muted or not?
+        """
+        self.open_seats = open_seats
         self._verify = verify
         self._rooms: dict[StreamKey, SeatEntry] = {}
 
     @contextmanager
-    def entered(self, room: StreamKey, sits: Sits) -> Iterator[SeatEntry]:
+    def entered(
+        self,
+        room: StreamKey,
+        sits: Sits,
+        keeps_order: Callable[[str], bool] = lambda user: False,  # noqa: ARG005
+    ) -> Iterator[SeatEntry]:
         """The room's names are its own while in the block.
+
+        Args:
+            room: its name.
+            sits: who is where.
+            keeps_order: is a user its owner, or a manager of it?
 
         Raises:
             ValueError: a room of that name is in the book.
         """
         if room in self._rooms:
             raise ValueError(f"room {room} is in the book")
-        entry = self._rooms[room] = SeatEntry(sits)
+        entry = self._rooms[room] = SeatEntry(sits, keeps_order)
         try:
             yield entry
         finally:
@@ -115,12 +138,27 @@ class SeatBook:
             return None
         return Place(room, int(match[3] or 0), match[2] == "~")
 
-    async def holder(self, place: Place, query: Mapping[str, str]) -> str:
+    def sits(self, place: Place, user: str) -> bool:
+        """Does this user sit there now?"""
+        entry = self._rooms.get(place.room)
+        return entry is not None and bool(user) and entry.sits(place.seat) == user
+
+    async def holder(
+        self,
+        place: Place,
+        query: Mapping[str, str],
+        *,
+        overseen: bool = False,
+        guessing: Guessing = nullcontext,
+    ) -> str:
         """The user who sits on a seat, if he it is who asks.
 
         Args:
             place: a seat of a room.
             query: `key` is the key of the seat, `token` that or the user's token.
+            overseen: whoever keeps order in the room will do as well.
+            guessing: a limit on wrong proofs. The seat's key is none, so that whoever has it is
+                not locked out by what others of his address try: it is too long to be guessed.
 
         Raises:
             Refused: UNAUTHORIZED, nothing is shown, or nothing that is valid; FORBIDDEN, somebody
@@ -137,10 +175,17 @@ class SeatBook:
             )
         if (entry := self._rooms.get(place.room)) is not None and entry.matches(place.seat, proof):
             return entry.sits(place.seat)
-        if proof.count(".") != 2:
-            raise Refused(RefusalCode.UNAUTHORIZED, "the key is not (any more) of this seat")
-        user = (await self._verify(proof)).sub
-        entry = self._rooms.get(place.room)  # it may have ended meanwhile
-        if entry is None or not user or entry.sits(place.seat) != user:
+        with guessing():
+            if proof.count(".") != 2:
+                raise Refused(RefusalCode.UNAUTHORIZED, "the key is not (any more) of this seat")
+            claims = await self._verify(proof)
+        # The room may have ended meanwhile.
+        if not self.sits(place, claims.sub) and not (overseen and self._oversees(place, claims)):
             raise Refused(RefusalCode.FORBIDDEN, f"you do not sit on seat {place.seat}")
-        return user
+        return claims.sub
+
+    def _oversees(self, place: Place, claims: Claims) -> bool:
+        entry = self._rooms.get(place.room)
+        if entry is None:
+            return False
+        return bool(claims.roles & _ORDERLY or (claims.sub and entry.keeps_order(claims.sub)))

@@ -20,6 +20,8 @@ class MixConfig:
     """At most."""
     audio_bitrate: int = 96_000
     """Of AAC and of Opus, each."""
+    max: int | None = None
+    """At a time, of the node, each a process of its own; None: four per core."""
     linger: float = 10.0
     """How long one goes on for nobody."""
     font: Path | None = None
@@ -48,4 +50,6 @@ class RoomsConfig:
     """Users of one room that may wait for a seat."""
     voices: int = 3
     """Of a voice room, heard at a time."""
+    open_seats: bool = False
+    """May everybody play what seats send? A muted one is not muted there."""
     mix: MixConfig = field(default_factory=MixConfig)

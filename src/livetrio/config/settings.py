@@ -278,6 +278,7 @@ class Keys:
         "rooms.applications", whole(0, 100_000), 10_000, "may wait for a seat, in one room"
     )
     rooms_voices = Setting("rooms.voices", whole(1, 16), 3, "heard at a time in a voice room")
+    rooms_open_seats = Setting("rooms.open_seats", boolean, False, "everybody may play seats")
     rooms_mix_width = Setting("rooms.mix.width", whole(64, 4096), 1280, "of composed pictures")
     rooms_mix_height = Setting("rooms.mix.height", whole(64, 4096), 720, "likewise")
     rooms_mix_fps = Setting("rooms.mix.fps", whole(1, 60), 30, "likewise")
@@ -286,6 +287,9 @@ class Keys:
     )
     rooms_mix_audio_bitrate = Setting(
         "rooms.mix.audio_bitrate", whole(16_000, 510_000), 96_000, "bit/s of composed sound"
+    )
+    rooms_mix_max = Setting[int | None](
+        "rooms.mix.max", whole(1, 10_000), None, "composed streams at a time [4 per core]"
     )
     rooms_mix_linger = Setting(
         "rooms.mix.linger", number(0, _DAY), 10.0, "a room is composed so long for nobody"

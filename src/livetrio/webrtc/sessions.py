@@ -160,6 +160,7 @@ class Sessions:
             async with self._engine.receive(offer, name=name, ip=asked.peer) as link:
                 if not await life.connects(link):
                     return
+                grant.confirm()  # it is from before the peer connected
                 async with self._registry.publish(
                     grant.key, session.client, takeover=grant.takeover
                 ) as publication:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
@@ -61,6 +62,8 @@ class Studio:
         self.lasting = lasting
         self.voices = config.voices
         self.threads = trio.CapacityLimiter(_THREADS)
+        self.processes = trio.CapacityLimiter(config.mix.max or _most_composed())
+        """That compose, of all rooms."""
         self._editions = editions
         self._players = players
         self._seats = seats
@@ -115,6 +118,9 @@ class Studio:
             seat = state.seats.get(number)
             return seat.user if seat is not None and seat.state is SeatState.TAKEN else ""
 
+        def keeps_order(user: str) -> bool:
+            return user == state.owner or user in state.managers
+
         video = state.kind == "video"
         slots = len(state.seats) + 1 if video else self.voices + 1
         feed = RoomFeed(
@@ -126,7 +132,7 @@ class Studio:
             audio=slots,
             voices=slots if video else self.voices,
         )
-        with self._seats.entered(state.key, sits) as entry:
+        with self._seats.entered(state.key, sits, keeps_order) as entry:
             media = self._media[state.key] = RoomMedia(self, live, entry, feed)
             try:
                 with media.running():
@@ -161,3 +167,8 @@ class Studio:
             # Let in while there was a room, connected when there was none any more.
             stream.publication.finish()
             stream.publication.client.scope.cancel("the room has ended")
+
+
+def _most_composed() -> int:
+    """A watched room takes half a core or more, an idle one a twelfth: more would stutter."""
+    return 4 * (os.cpu_count() or 1)
