@@ -53,7 +53,7 @@ async def test_a_live_stream_is_played_whether_there_is_a_file_of_its_name_or_no
         with trio.fail_after(20):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask, running, f"/both/{name}.m3u8?variant=fmp4")
-                while (await ask(running, "/v1/tree", "api")).body.count(b'"hls"') < 2:
+                while (await ask(running, "/v1/tree", "api")).body.count(b'"hls"') < 2:  # noqa: ASYNC110
                     await trio.sleep(0.02)
                 await source.send_media(packets[10:])
             while text.count("#EXTINF") < 2:

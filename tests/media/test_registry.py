@@ -460,6 +460,43 @@ async def test_a_stream_that_is_not_made_in_time_is_not_there(autojump_clock):
         assert len(asked) == 2
 
 
+async def watch(registry: Registry, client: Client, *, wait: float) -> None:
+    async with registry.subscribe(KEY, client, wait=wait):
+        pytest.fail("there is no such stream")
+
+
+async def test_there_is_no_stream_while_there_is_nothing_to_make_it_from(autojump_clock):
+    def start() -> None:
+        raise Refused(RefusalCode.NOT_FOUND, "nobody is in the room")
+
+    async with open_registry() as registry:
+        with registry.on_demand(KEY, start):
+            assert not registry.demand(KEY)
+            assert await registry.wanted(KEY) is None
+            begun = trio.current_time()
+            async with open_scope("connection", "player") as scope:
+                with pytest.raises(Refused, match="is not being published"):
+                    await watch(registry, Client("player", "test", scope), wait=3)
+            assert trio.current_time() - begun == 3
+            assert not registry.awaited(KEY)
+
+
+async def test_who_wants_a_stream_that_cannot_be_made_now_is_told_why(autojump_clock):
+    full = Refused(RefusalCode.UNAVAILABLE, "too many streams are being composed")
+
+    def start() -> None:
+        raise full
+
+    async with open_registry() as registry, open_scope("connection", "player") as scope:
+        with registry.on_demand(KEY, start):
+            with pytest.raises(Refused) as refusal:
+                await registry.wanted(KEY)
+            assert refusal.value is full
+            with pytest.raises(Refused) as refusal:
+                await watch(registry, Client("player", "test", scope), wait=3)
+            assert refusal.value is full
+
+
 async def test_who_waited_before_a_stream_could_be_made_has_it_made(autojump_clock):
     async with open_registry() as registry, trio.open_nursery() as nursery:
 

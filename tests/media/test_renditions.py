@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kit.node import Traces
 
 from livetrio.config import RenditionConfig
 from livetrio.errors import RefusalCode, Refused
+from livetrio.media import rendition_audio
 from livetrio.media.client import Client
 from livetrio.media.feed import Format
 from livetrio.media.registry import open_registry
@@ -94,6 +96,26 @@ async def test_the_end_of_the_stream_is_the_end_of_its_renditions():
                 packets = await everything(edition)
             assert any(packet.track.codec is OPUS for packet in packets)
             assert edition.ring.end_reason == "the stream has ended"
+
+
+async def test_sound_begins_where_it_was_wanted_however_long_its_encoder_takes_to_open(monkeypatch):
+    may_open = threading.Event()
+    real = rendition_audio._open
+
+    def slow(target, bitrate):
+        assert may_open.wait(60)
+        return real(target, bitrate)
+
+    monkeypatch.setattr(rendition_audio, "_open", slow)
+    source = both()
+    late = [p for p in shifted(source, 2_000_000) if not p.config]
+    async with published(source) as (_, publication):
+        async with Renditions().open(publication.stream, audio=OPUS) as edition:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            publication.publish(late)  # with newer key frames
+            may_open.set()
+            pictures = await first(edition, Kind.VIDEO, 70)
+    assert next(p.dts for p in pictures if not p.config) == 1_000_000
 
 
 async def test_all_who_want_the_same_share_one():

@@ -6,7 +6,7 @@ Scoped, both ways: leaving `publish` is the unpublish, leaving `subscribe` is th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -94,7 +94,9 @@ class Registry:
     def on_demand(self, key: StreamKey, start: Callable[[], None]) -> Iterator[None]:
         """While in the block, whoever wants this stream and finds it missing has it made.
 
-        start: a plain call that begins with making it, once however often it is called.
+        start: a plain call that begins with making it, once however often it is called; it
+            raises Refused if it cannot: NOT_FOUND, there is nothing to make it from yet (who
+            waits for it goes on waiting); anything else is what is said to who wants it.
 
         Raises:
             ValueError: somebody else makes it already.
@@ -103,8 +105,9 @@ class Registry:
             raise ValueError(f"stream {key} is made by somebody else")
         self._makers[key] = start
         try:
-            if key in self._waiting:  # wanted before it could be made: a relay waits for ever
-                start()
+            if self.awaited(key):  # wanted before it could be made: a relay waits for ever
+                with suppress(Refused):
+                    start()
             yield
         finally:
             del self._makers[key]
@@ -113,21 +116,37 @@ class Registry:
         """Is this stream there, or made as soon as somebody wants it?"""
         return key in self.streams or key in self._makers
 
+    def awaited(self, key: StreamKey) -> bool:
+        """Does somebody wait for this stream, which is not there?"""
+        return key in self._waiting
+
     def demand(self, key: StreamKey) -> bool:
         """Somebody wants this stream: if it can be made and is not there, that begins.
 
-        False: nobody makes it.
+        False: nobody makes it, or there is nothing to make it from yet.
+
+        Raises:
+            Refused: it cannot be made now, for any other reason than that.
         """
         start = self._makers.get(key)
         if start is None:
             return False
         stream = self.streams.get(key)
         if stream is None or stream.ending:
-            start()
+            try:
+                start()
+            except Refused as refusal:
+                if refusal.code is not RefusalCode.NOT_FOUND:
+                    raise
+                return False
         return True
 
     async def wanted(self, key: StreamKey) -> Stream | None:
-        """The stream, waited for if it is made on demand; else None where there is none."""
+        """The stream, waited for if it is made on demand; else None where there is none.
+
+        Raises:
+            Refused: it cannot be made now, as `demand` says.
+        """
         stream = self.streams.get(key)
         if (stream is None or stream.ending) and self.demand(key):
             with trio.move_on_after(_MAKING):
@@ -189,7 +208,7 @@ class Registry:
         longer for one that is made on demand.
 
         Raises:
-            Refused: NOT_FOUND.
+            Refused: NOT_FOUND; as `demand` says, if it cannot be made now.
         """
         stream = self.streams.get(key)
         if (stream is None or stream.ending) and self.demand(key):

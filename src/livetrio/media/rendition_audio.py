@@ -40,9 +40,9 @@ async def make_audio(
         RemoteProtocolError: the publisher's sound cannot be decoded.
         Refused: UNAVAILABLE, there is no decoder for it.
     """
+    cursor = source.ring.cursor()  # of now: opening takes its time, and a key frame may come
     transcoder = await trio.to_thread.run_sync(_open, target, bitrate, limiter=threads)
     edition.ask_key_frame = source.request_key_frame
-    cursor = source.ring.cursor()
     sorter = _Sorter(target, _ready(target, source))
     waiting: list[Packet] = []
 

@@ -17,6 +17,7 @@ from kit.programs import eventually
 
 from livetrio.errors import Refused
 from livetrio.media.client import Client
+from livetrio.media.mix import composer
 from livetrio.media.mix.composer import MixOptions, compose
 from livetrio.media.mix.scene import Part, Scene, Stage
 from livetrio.media.registry import open_registry
@@ -220,6 +221,46 @@ async def test_a_worker_that_is_killed_again_and_again_has_successors_and_viewer
                 assert times == sorted(times)
             assert stream.repairs.jumps == 0
             await hears(cursor, 440)
+        nursery.cancel_scope.cancel()
+
+
+class Mute:
+    """A worker that says so much as soon as it is there, and never again."""
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+
+    async def send(self, messages) -> bool:
+        return True
+
+    async def receive(self):
+        if self._words == 0:
+            await trio.sleep_forever()
+        self._words -= 1
+        return []
+
+
+@pytest.mark.parametrize(
+    ("words", "lives"),
+    [(0, [10.2]), (3, [2.7, 2.9, 3.3, 4.1, 4.5, 4.5])],
+    ids=["as it starts", "at work"],
+)
+async def test_a_worker_that_hangs_is_ended_soon_and_its_successor_not_late(
+    words, lives, monkeypatch, nursery, autojump_clock
+):
+    begun = []
+
+    @asynccontextmanager
+    async def open_mute(*arguments):
+        begun.append(trio.current_time())
+        yield Mute(words)
+
+    monkeypatch.setattr(composer, "open_worker", open_mute)
+    async with open_registry() as registry:
+        nursery.start_soon(compose, registry, ROOM, Stage(scene(1)), SMALL)
+        async with watch(registry):
+            await trio.sleep(sum(lives) + 0.1)
+            assert [b - a for a, b in pairwise(begun)] == pytest.approx(lives, abs=0.001)
         nursery.cancel_scope.cancel()
 
 

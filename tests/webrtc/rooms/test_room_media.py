@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import trio
+from kit.logs import lines
 from kit.rooms import KEY, OTHER, Ears, battle, command, end_battle, settled, site, user
 
+from livetrio.config.rooms import MixConfig
 from livetrio.errors import RefusalCode, Refused
 from livetrio.media.client import Client
 from livetrio.net.scope import open_scope
@@ -169,6 +171,7 @@ async def test_the_composed_stream_is_made_for_who_wants_it_and_follows_the_room
 async def test_who_wants_it_while_it_ends_gets_a_new_one(autojump_clock) -> None:
     async with site() as on:
         await on.opened()
+        await on.publish("talk/1", "anna")
         for _ in range(3):
             async with open_scope("client", "c") as scope:
                 async with on.registry.subscribe(TALK, Client("player", "flv", scope)) as stream:
@@ -183,6 +186,92 @@ async def test_a_room_that_is_recorded_is_composed_while_somebody_publishes(
         await on.opened()
         assert not on.composed
         await on.publish("talk/1", "anna")
+        await settled()
+        assert list(on.composed) == [TALK]
+
+
+async def test_a_room_without_anybody_is_not_composed(autojump_clock) -> None:
+    async with site() as on:
+        await on.opened("bob")
+        assert not on.registry.demand(TALK)
+        assert await on.registry.wanted(MINUS) is None
+        assert not on.composed
+
+
+async def test_who_waits_for_an_empty_room_sees_the_first_who_comes(autojump_clock) -> None:
+    async with site() as on:
+        await on.opened("bob")
+        seen = trio.Event()
+
+        async def wait() -> None:
+            async with open_scope("client", "c") as scope:
+                client = Client("player", "flv", scope)
+                async with on.registry.subscribe(TALK, client, wait=5):
+                    seen.set()
+
+        on.nursery.start_soon(wait)
+        await trio.sleep(4)
+        assert not on.composed
+        await on.publish("talk/2", "bob")
+        assert seen.is_set()
+        assert list(on.composed) == [TALK]  # nobody waits for the mix-minuses
+
+
+async def test_one_who_is_alone_may_hear_his_mix_minus(autojump_clock) -> None:
+    async with site() as on:
+        await on.opened("bob")
+        await on.publish("talk/2", "bob")
+        assert on.registry.demand(MINUS)
+        await settled()
+        assert on.composed[MINUS].scene.parts == ()
+
+
+async def test_no_more_streams_are_composed_than_the_node_may_in_all_rooms(
+    autojump_clock,
+) -> None:
+    async with site(mix=MixConfig(max=2)) as on:
+        await on.opened("bob")
+        await on.opened("yan", key=OTHER)
+        await on.publish("talk/2", "bob")
+        await on.publish("other/2", "yan")
+        assert on.registry.demand(OTHER)
+        assert on.registry.demand(TALK)
+        await settled()
+        for _ in range(2):
+            with pytest.raises(Refused) as refusal:
+                on.registry.demand(MINUS)
+            assert refusal.value.code is RefusalCode.UNAVAILABLE
+            assert refusal.value.hint == "rooms.mix.max"
+        assert on.registry.demand(TALK)  # what is there already is no more
+        assert on.composed.keys() == {TALK, OTHER}
+        on.needed[OTHER].set()
+        await settled()
+        assert on.registry.demand(MINUS)
+        await settled()
+        assert on.composed.keys() == {TALK, MINUS}
+        with pytest.raises(Refused):
+            on.registry.demand(OTHER)
+
+
+async def test_a_recorded_room_for_which_there_is_no_process_says_so_and_goes_on(
+    autojump_clock, caplog
+) -> None:
+    async with site(lasting=True, mix=MixConfig(max=1)) as on:
+        await on.opened("bob")
+        await on.opened("yan", key=OTHER)
+        await on.publish("other/2", "yan")
+        assert on.registry.demand(OTHER)
+        await settled()
+        await on.publish("talk/2", "bob")
+        assert on.shown()[0][0] == 2
+        on.rooms.command(KEY, command("mute", "bob", medium="camera"))
+        (said,) = (line for line in lines(caplog) if line.event == "a room is not composed")
+        assert said.fields["stream"] == "live/talk"
+        assert said.fields["hint"] == "rooms.mix.max"
+        on.needed[OTHER].set()
+        await trio.sleep(1)
+        await on.rooms.end(OTHER, user("zoe"))
+        on.rooms.command(KEY, command("mute", "bob"))
         await settled()
         assert list(on.composed) == [TALK]
 

@@ -348,17 +348,16 @@ def test_a_duration_that_cannot_be_is_not_believed(said):
     assert read_flv(Memory(data)).duration == pytest.approx(4 * SECOND, abs=50_000)
 
 
-def claiming(places, *, times=(0,), head: bytes = b"") -> tuple[bytes, float]:
-    """A file that says where sequence headers are, `places` behind its frames, and what is there;
-    and where its frames end."""
+def claiming(places, head: bytes) -> bytes:
+    """A file that says that sequence headers are at places behind its frames, and what is there."""
     packets = [*CONFIGS, *FRAMES[:60]]
 
     def about(base: float):
         said = {"times": [0.0] * len(places), "filepositions": [base + p for p in places]}
-        return lambda keys: indexed(keys[:1], times) | {"sequenceheaders": said}
+        return lambda keys: indexed(keys[:1], [0]) | {"sequenceheaders": said}
 
     end = float(len(file(packets, about=about(0.0))))
-    return file(packets, about=about(end)) + head, end
+    return file(packets, about=about(end)) + head
 
 
 def sequence_header(said: int, size: int | None = None) -> bytes:
@@ -370,15 +369,33 @@ def sequence_header(said: int, size: int | None = None) -> bytes:
 def test_sequence_headers_that_lie_in_one_another_are_not_believed():
     header = sequence_header(60_000, 5)
     places = [float(len(header) * n) for n in range(800)]
-    data, _ = claiming(places, head=header * 800 + bytes(60_000))
+    data = claiming(places, header * 800 + bytes(60_000))
     source = Memory(data)
     title = read_flv(source)
     assert len(title.spans) == 1
     assert source.bytes_read < 500_000
 
 
+def test_sequence_headers_before_a_key_frame_that_lie_in_one_another_are_looked_at_once():
+    inner = sequence_header(20)
+    outer = sequence_header(10 + 4 + len(inner), 10)
+    nested = outer + len(outer).to_bytes(4, "big") + inner + len(inner).to_bytes(4, "big")
+    late = replace(next(p for p in VIDEO if p.key), dts=4 * SECOND, pts=4 * SECOND)
+    packets = [*CONFIGS, *FRAMES]
+
+    def about(more: float):
+        return lambda places: indexed([places[0], more], (0, 4))
+
+    end = float(len(file(packets, about=about(0.0))))
+    data = file(packets, about=about(end + len(nested))) + nested + tag(late)
+    source = Memory(data)
+    title = read_flv(source)
+    assert list(title.points) == [0, 4 * SECOND]
+    assert told(played(data, 1)) == told([late])
+
+
 def test_a_sequence_header_longer_than_any_record_is_none():
-    data, _ = claiming([0.0], head=sequence_header(1 << 20))
+    data = claiming([0.0], sequence_header(1 << 20))
     source = Memory(data)
     read_flv(source)
     assert source.bytes_read < 500_000

@@ -33,15 +33,17 @@ log = get_logger(__name__)
 
 _MODULE: Final = "livetrio.media.mix.worker"
 _FIRST_BACKOFF: Final = 0.2
-_LONGEST_BACKOFF: Final = 5.0
+_LONGEST_BACKOFF: Final = 2.0
 """Seconds before a dead worker's successor is started, doubling in between ..."""
 _STEADY: Final = 10.0
 """... until one has lasted for so long."""
 _PACE: Final = 0.01
 """Seconds in which packets gather; the worker looks for them every 20 ms."""
-_SILENCE: Final = 10.0
-"""Seconds after which a worker from which nothing comes is taken to hang; there is sound to be
-sent every 20 ms, and a start takes one second."""
+_SLOW_START: Final = 10.0
+"""Seconds after which a worker from which nothing has come is taken to hang; a start takes one
+second, and many on a machine that is busy."""
+_SILENCE: Final = 2.5
+"""The same once something has come: there is sound to be sent every 20 ms."""
 _TRACKS: Final = {PICTURE: (Codec.H264, 0), AAC: (Codec.AAC, 0), OPUS: (Codec.OPUS, 1)}
 """By the worker's lane: the codec, and the track's id. RTMP and FLV send tracks with id 0."""
 
@@ -63,7 +65,7 @@ async def compose(registry: Registry, key: StreamKey, stage: Stage, options: Mix
     """Publish the composed stream until nobody has needed it for `linger` seconds.
 
     A worker process decodes, mixes, lays out and encodes; one that dies is started again, with
-    a back-off of 0.2 to 5 s, and the stream and its viewers stay. Cancelled, or ended by an
+    a back-off of 0.2 to 2 s, and the stream and its viewers stay. Cancelled, or ended by an
     operator, it ends the stream and the worker at once.
 
     Raises:
@@ -160,19 +162,21 @@ class _Composition:
 
     async def _receive(self, worker: Worker, cast: Cast) -> str:
         """Publish what the worker makes until it ends; how it ended."""
+        silence = _SLOW_START
         while True:
             messages: list[Message] | None = []
-            with trio.move_on_after(_SILENCE) as patience:
+            with trio.move_on_after(silence) as patience:
                 try:
                     messages = await worker.receive()
                 except RemoteProtocolError as error:
                     return str(error)
             if patience.cancelled_caught:
-                return f"it made nothing for {_SILENCE:g} s"
+                return f"it made nothing for {silence:g} s"
             if messages is None:
                 status = await worker.ended()
                 return f"by signal {-status}" if status < 0 else f"with status {status}"
             self._take(messages, cast)
+            silence = _SILENCE
 
     def _take(self, messages: Sequence[Message], cast: Cast) -> None:
         made: list[Packet] = []

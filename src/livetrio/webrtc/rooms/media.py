@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from livetrio.access.seats import SeatEntry, minus_stream, room_of, seat_stream
+from livetrio.errors import Refused
+from livetrio.logs import get_logger
 from livetrio.media.stream import Publication, Stream
 from livetrio.net.scope import Scope
 from livetrio.packet import StreamKey
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from livetrio.webrtc.rooms.studio import Studio
 
 __all__ = ["Below", "RoomMedia"]
+
+log = get_logger(__name__)
 
 _GUEST: Final = 0
 """In place of a seat's number: the other room's host, during a PK."""
@@ -62,7 +66,12 @@ class RoomMedia:
         self._live = live
         self._entry = entry
         self._stages = Stages(
-            studio.registry, live.scope, studio.mix(state.kind), studio.compose, self._scene
+            studio.registry,
+            live.scope,
+            studio.mix(state.kind),
+            studio.compose,
+            self._scene,
+            studio.processes,
         )
         voices = studio.voices
         self._slots = Slots(len(state.seats) + 1 if state.kind == "video" else voices)
@@ -74,6 +83,8 @@ class RoomMedia:
         self._here: dict[int, tuple[Publication, ExitStack]] = {}
         """Publishers, present as long as they are."""
         self._busy = self._again = False
+        self._refused = False
+        """Was composing, at the last look? Said once."""
 
     @property
     def scope(self) -> Scope:
@@ -163,9 +174,20 @@ class RoomMedia:
         self._levels.follow({n: self._stream(n) for n in audible(self._seats)})
         self._stages.show()
         if self._here and self._studio.lasting(self.key.app):
-            self._studio.registry.demand(self.key)
+            self._record()
         if (other := self._opponent()) is not None:
             other.rearrange()
+
+    def _record(self) -> None:
+        """Have the room composed, watched or not; where that is refused, with its next change."""
+        try:
+            self._studio.registry.demand(self.key)
+            self._refused = False
+        except Refused as refusal:
+            if not self._refused:
+                about = {"stream": str(self.key), "reason": refusal.reason, "hint": refusal.hint}
+                log.warning("a room is not composed", **about)
+            self._refused = True
 
     def rearrange(self) -> None:
         """The guest of the PK has changed something in his room."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from livetrio.errors import Refused
+import trio
+
+from livetrio.errors import RefusalCode, Refused
 from livetrio.logs import get_logger
 from livetrio.media.mix.options import MixOptions
 from livetrio.media.mix.scene import Scene, Stage
@@ -44,6 +46,7 @@ class Stages:
         options: MixOptions,
         compose: Compose,
         scene: Callable[[int], Scene],
+        processes: trio.CapacityLimiter,
     ) -> None:
         """
         Args:
@@ -52,12 +55,16 @@ class Stages:
             options: of all of them.
             compose: what makes one.
             scene: what is on a stage now: 0 is the whole room, n the room without seat n.
+            processes: of all rooms of the node; each stream that is made takes one.
         """
         self._registry = registry
         self._scope = scope
         self._options = options
         self._compose = compose
         self._scene = scene
+        self._processes = processes
+        self._keys: dict[int, StreamKey] = {}
+        """Those that are offered."""
         self._running: dict[int, _Running] = {}
 
     def __len__(self) -> int:
@@ -71,22 +78,44 @@ class Stages:
             for number, key in keys.items():
                 start = partial(self.start, number, key)
                 stack.enter_context(self._registry.on_demand(key, start))
+            self._keys.update(keys)
+            stack.callback(self._keys.clear)
             yield
 
     def start(self, number: int, key: StreamKey) -> None:
-        """Make it, if that has not begun."""
+        """Make it, if that has not begun. A process is for a room with somebody in it, if only
+        for the one seat a mix-minus leaves out; one that is left by all goes on while watched.
+
+        Raises:
+            Refused: NOT_FOUND, nobody is here; UNAVAILABLE, there are too many.
+        """
         running = self._running.get(number)
         if running is not None:
             running.wanted = True
         elif not self._scope.nursery.cancel_scope.cancel_called:
-            self._running[number] = running = _Running(Stage(self._scene(number)))
+            if not self._scene(0).parts:
+                raise Refused(RefusalCode.NOT_FOUND, "nobody is in the room")
+            running = _Running(Stage(self._scene(number)))
+            try:
+                self._processes.acquire_on_behalf_of_nowait(running)
+            except trio.WouldBlock:
+                raise Refused(
+                    RefusalCode.UNAVAILABLE,
+                    "too many streams are being composed",
+                    hint="rooms.mix.max",
+                ) from None
+            self._running[number] = running
             run = partial(self._run, number, key, running)
             self._scope.nursery.start_soon(run, name=f"composed {key}")
 
     def show(self) -> None:
-        """The room has changed."""
+        """The room has changed; those who waited for the first seat get what they wait for."""
         for number, running in self._running.items():
             running.stage.show(self._scene(number))
+        for number, key in self._keys.items():
+            if number not in self._running and self._registry.awaited(key):
+                with suppress(Refused):  # they wait on, until the room changes again
+                    self.start(number, key)
 
     def end(self, number: int, reason: str) -> None:
         """Stop making one, if it is made."""
@@ -106,8 +135,10 @@ class Stages:
                         await self._compose(self._registry, key, running.stage, self._options)
         finally:
             del self._running[number]
+            self._processes.release_on_behalf_of(running)
             if running.wanted:  # by somebody who came while it ended
-                self.start(number, key)
+                with suppress(Refused):
+                    self.start(number, key)
         for fault in faults:
             reason = fault.reason if isinstance(fault, Refused) else repr(fault)
             log.error("a composed stream failed", stream=str(key), reason=reason)
