@@ -18,7 +18,7 @@ from kit.spectrum import last_picture, pitches
 pytestmark = pytest.mark.e2e
 
 TONES = {user: pitch for user, (_, pitch) in PEOPLE.items()}
-AUDIBLE, SILENT = -35, -60
+AUDIBLE, SILENT = -35, -50
 """dB of full scale: a seat's tone is sent at -18."""
 BACKGROUND = "#204060"
 CORNERS = {

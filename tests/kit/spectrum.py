@@ -17,6 +17,7 @@ __all__ = ["last_picture", "pitches"]
 _RATE: Final = 48_000
 _WIDTH: Final = 10.0
 """Hz to each side of a pitch."""
+_FRAME: Final = _RATE // 10
 _SIDE: Final = 16
 """Pixels of the copy, each way."""
 
@@ -32,11 +33,15 @@ async def pitches(path: Path, wanted: Iterable[int], *, seconds: float = 2.0) ->
     wave = await _decoded(path, "-vn", "-f", "f32le", "-ac", "1", "-ar", str(_RATE))
     samples = np.frombuffer(wave, np.float32)[-int(seconds * _RATE) :]
     assert len(samples) == int(seconds * _RATE), f"{len(samples)} samples in {path}"
-    window = np.hanning(len(samples))
-    level = np.abs(np.fft.rfft(samples * window)) / (window.sum() / 2) + 1e-9
-    places = np.fft.rfftfreq(len(samples), 1 / _RATE)
+    # In short frames, and their mean power: over two seconds at once a tone that a busy machine has
+    # made stumble (its phase jumps) cancels itself out, though everybody hears it.
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    window = np.hanning(_FRAME)
+    level = np.abs(np.fft.rfft(frames * window, axis=1)) / (window.sum() / 2)
+    power = np.mean(level**2, axis=0) + 1e-18
+    places = np.fft.rfftfreq(_FRAME, 1 / _RATE)
     return {
-        pitch: float(20 * np.log10(level[np.abs(places - pitch) < _WIDTH].max()))
+        pitch: float(10 * np.log10(power[np.abs(places - pitch) <= _WIDTH].max()))
         for pitch in wanted
     }
 
